@@ -1,0 +1,52 @@
+/*
+ * encode.h - one writer for what we publish and generate, as JSON or MessagePack.
+ *
+ * The caller opens maps and arrays with their number of entries (MessagePack needs it first;
+ * a wrong number is a bug and asserted), names each entry of a map with `key` and passes a
+ * NULL key inside an array. The writer remembers failure, so that twenty appends need one
+ * check, at nilai_encode_end.
+ *
+ * A writer is reused for many values, belongs to one thread, and grows its buffer to at
+ * most NILAI_ENCODE_SIZE_MAX bytes.
+ */
+#ifndef NILAI_EVENT_ENCODE_H
+#define NILAI_EVENT_ENCODE_H
+
+#include "nilai/event/decode.h"
+
+enum { NILAI_ENCODE_SIZE_MAX = 16 * 1024 * 1024 };
+
+struct nilai_encoder;
+
+/* `format` is JSON or MSGPACK. NULL when out of memory. */
+struct nilai_encoder *nilai_encoder_create(enum nilai_format format);
+void nilai_encoder_destroy(struct nilai_encoder *encoder);
+
+/* Starts a new value and forgets the one before. */
+void nilai_encode_begin(struct nilai_encoder *encoder);
+
+void nilai_encode_open_map(struct nilai_encoder *encoder, const char *key, uint32_t entries);
+void nilai_encode_close_map(struct nilai_encoder *encoder);
+void nilai_encode_open_array(struct nilai_encoder *encoder, const char *key, uint32_t entries);
+void nilai_encode_close_array(struct nilai_encoder *encoder);
+
+void nilai_encode_null(struct nilai_encoder *encoder, const char *key);
+void nilai_encode_bool(struct nilai_encoder *encoder, const char *key, bool value);
+void nilai_encode_int(struct nilai_encoder *encoder, const char *key, int64_t value);
+/* Shortest form that reads back as the same double; a finite value. */
+void nilai_encode_real(struct nilai_encoder *encoder, const char *key, double value);
+/* Four decimals ("0.7300", never "-0.0000"); MessagePack: the double of that text. */
+void nilai_encode_fixed(struct nilai_encoder *encoder, const char *key, double value);
+/* Bytes that are not UTF-8 become U+FFFD, one each maximal ill-formed part. */
+void nilai_encode_text(struct nilai_encoder *encoder, const char *key, const char *data, size_t size);
+/* Money in ten-thousandths, as a string with four decimals. */
+void nilai_encode_money(struct nilai_encoder *encoder, const char *key, int64_t units);
+/* A value that is already encoded in this writer's format. */
+void nilai_encode_raw(struct nilai_encoder *encoder, const char *key, const char *data, size_t size);
+
+/* The finished bytes, borrowed until the next begin; JSON has no newline at its end.
+ * NILAI_NO_MEMORY or NILAI_FULL when something on the way failed. */
+NILAI_MUST_CHECK enum nilai_status nilai_encode_end(struct nilai_encoder *encoder,
+                                                    const char **data, size_t *size);
+
+#endif

@@ -1,0 +1,96 @@
+/*
+ * partition.h - one state partition: turns in, changes out.
+ *
+ * A turn is a bounded batch of good events, merged by event time, and the clock after it.
+ * Everything a partition publishes is a pure function of its turns, and per customer not even
+ * of where one turn ends and the next begins. The caller works a turn off in steps, each of
+ * which fills an array of bounded size:
+ *
+ *     nilai_partition_begin(partition, &turn);
+ *     do {
+ *         done = nilai_partition_step(partition, &effects);
+ *         ... send the effects, wait for room ...
+ *     } while (!done);
+ *
+ * Thread: one writer; nilai_table_read on nilai_partition_table from any thread.
+ */
+#ifndef NILAI_STATE_PARTITION_H
+#define NILAI_STATE_PARTITION_H
+
+#include "nilai/state/table.h"
+
+struct nilai_partition;
+
+struct nilai_partition_options {
+    const struct nilai_model *model; /* prepared; outlives the partition */
+    struct nilai_table_limits limits;
+    int64_t erase_remember_ms;
+    bool feed; /* keep the list of touched customers for nilai_partition_take_touched */
+};
+
+/* The events stay borrowed until the turn is done; their texts too. */
+struct nilai_turn {
+    const struct nilai_event *const *events;
+    size_t count;
+    int64_t clock_ms; /* the clock is at least here after the turn; -1: the events alone move it */
+};
+
+/* One published change with its customer and cause, self-contained. */
+struct nilai_effect {
+    struct nilai_change change;
+    bool by_event; /* else by the timer */
+    struct nilai_origin origin;
+    uint8_t customer_size, cause_size;
+    char customer[NILAI_TEXT_MAX];
+    char cause[NILAI_TEXT_MAX]; /* id of the event */
+};
+
+enum { NILAI_EFFECTS_MAX = 1024 };
+
+struct nilai_effects {
+    uint32_t count;
+    struct nilai_effect list[NILAI_EFFECTS_MAX];
+};
+
+/* Running totals; only grow. */
+struct nilai_partition_counts {
+    uint64_t events[NILAI_EVENT_TYPES]; /* applied */
+    uint64_t duplicates, erased_ignored, late, old_days, saturated, tickets_unfollowed;
+    uint64_t changes_band, changes_value, changes_by_timer;
+    uint64_t wakes; /* timers looked at */
+};
+
+struct nilai_partition *nilai_partition_create(const struct nilai_partition_options *options);
+void nilai_partition_destroy(struct nilai_partition *partition);
+
+/* The turn before must be done. */
+void nilai_partition_begin(struct nilai_partition *partition, const struct nilai_turn *turn);
+
+/* Empties `effects`, works until it is full or the turn is done. *done tells which.
+ * NILAI_FULL: state.memory_max is reached, NILAI_NO_MEMORY: the system's memory is;
+ * nothing of the event at hand was applied, the partition can only be destroyed. */
+NILAI_MUST_CHECK enum nilai_status nilai_partition_step(struct nilai_partition *partition,
+                                                        struct nilai_effects *effects, bool *done);
+
+/* The largest ts applied, or the turn's clock; -1 before the first. */
+int64_t nilai_partition_clock_ms(const struct nilai_partition *partition);
+
+/* A lower bound of the next time at which a deadline may fire without an event, ms;
+ * INT64_MAX: none. */
+int64_t nilai_partition_next_ms(const struct nilai_partition *partition);
+
+const struct nilai_table *nilai_partition_table(const struct nilai_partition *partition);
+void nilai_partition_read_counts(const struct nilai_partition *partition,
+                                 struct nilai_partition_counts *counts);
+
+/* Calls `visit` once for each customer touched since the last call (with options.feed):
+ * with its record, or with NULL when it was erased. The list is bounded; the status of
+ * nilai_partition_touched_full says when to commit early. */
+typedef void (*nilai_touched_fn)(void *context, struct nilai_text id,
+                                 const struct nilai_customer *customer,
+                                 const struct nilai_service *service);
+void nilai_partition_take_touched(struct nilai_partition *partition, nilai_touched_fn visit,
+                                  void *context);
+bool nilai_partition_touched_full(const struct nilai_partition *partition);
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * table.h - all customers of one state partition: slabs of records and an index.
+ *
+ * One thread writes (every function here but nilai_table_read); any number of threads may
+ * read at any time, without locks and without stopping the writer. The writer works on its
+ * own copy of a record and publishes it with nilai_table_store, under the record's sequence.
+ * The argument why a reader sees a consistent record stands in table.c.
+ *
+ * A record is named by its number, which stays the same until it is erased. Numbers are
+ * dense: 0 .. nilai_table_numbers(), with holes where customers were erased (reused later).
+ */
+#ifndef NILAI_STATE_TABLE_H
+#define NILAI_STATE_TABLE_H
+
+#include "nilai/customer/customer.h"
+
+struct nilai_table;
+
+struct nilai_table_limits {
+    uint64_t memory_max_bytes; /* of slabs and index together; insert answers NILAI_FULL beyond */
+    uint64_t hash_seed;        /* chosen at start, so that nobody can flood one chain */
+};
+
+struct nilai_table_stats {
+    uint64_t customers;    /* live */
+    uint64_t services;     /* live service records */
+    uint64_t memory_bytes; /* mapped for slabs and index */
+};
+
+/* Names the record of one customer; also valid for prefetching before it exists. */
+uint64_t nilai_table_hash(const struct nilai_table *table, struct nilai_text id);
+
+/* NULL when out of memory. */
+struct nilai_table *nilai_table_create(const struct nilai_table_limits *limits);
+/* No reader may be inside. */
+void nilai_table_destroy(struct nilai_table *table);
+
+/* First the index line, later (when that has arrived) the record's lines. */
+void nilai_table_prefetch_index(const struct nilai_table *table, uint64_t hash);
+void nilai_table_prefetch_record(const struct nilai_table *table, uint64_t hash);
+
+/* NILAI_OK or NILAI_MISSING. */
+NILAI_MUST_CHECK enum nilai_status nilai_table_find(const struct nilai_table *table, uint64_t hash,
+                                                    struct nilai_text id, uint32_t *number);
+
+/* Adds a customer that is not there (asserted in debug builds), as nilai_customer_init made it
+ * with XXH3_64bits(id). NILAI_FULL: memory_max is reached. NILAI_NO_MEMORY: the system's. */
+NILAI_MUST_CHECK enum nilai_status nilai_table_insert(struct nilai_table *table, uint64_t hash,
+                                                      struct nilai_text id, uint32_t *number);
+
+/* Gives the record a service record, as nilai_service_init makes it, if it has none yet. */
+NILAI_MUST_CHECK enum nilai_status nilai_table_add_service(struct nilai_table *table, uint32_t number);
+
+/* The writer's view, to copy from; NULL service: it has none. Valid until the next
+ * store, erase or insert. */
+const struct nilai_customer *nilai_table_customer(const struct nilai_table *table, uint32_t number);
+const struct nilai_service *nilai_table_service(const struct nilai_table *table, uint32_t number);
+struct nilai_text nilai_table_id(const struct nilai_table *table, uint32_t number);
+
+/* Publishes new contents, in one step for readers. `service` NULL: leave it as it is. */
+void nilai_table_store(struct nilai_table *table, uint32_t number,
+                       const struct nilai_customer *customer, const struct nilai_service *service);
+
+/* Forgets a customer: the bytes are overwritten with zeros before the number is reused. */
+void nilai_table_erase(struct nilai_table *table, uint32_t number);
+
+/* One past the largest number ever used; whether a number is a live customer. */
+uint32_t nilai_table_numbers(const struct nilai_table *table);
+bool nilai_table_is_live(const struct nilai_table *table, uint32_t number);
+
+void nilai_table_stats(const struct nilai_table *table, struct nilai_table_stats *stats);
+
+/* For any thread: copies one customer. NILAI_MISSING: not known. NILAI_BUSY: the writer
+ * was faster too often; try again later. `has_service` false: `service` is untouched. */
+NILAI_MUST_CHECK enum nilai_status nilai_table_read(const struct nilai_table *table,
+                                                    struct nilai_text id,
+                                                    struct nilai_customer *customer,
+                                                    struct nilai_service *service,
+                                                    bool *has_service);
+
+/* Asserts everything that is always true; tests call it after steps. */
+void nilai_table_validate(const struct nilai_table *table);
+
+#endif
