@@ -1,0 +1,127 @@
+"""What a test says to Kafka, each in one call that either worked or raised."""
+
+import time
+from typing import NamedTuple, Optional
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING
+from confluent_kafka.admin import AdminClient, NewTopic
+
+TIMEOUT_S = 60
+
+
+class Message(NamedTuple):
+    """One message to send. Without a partition the key decides, as in Java (murmur2)."""
+    value: Optional[bytes]
+    key: Optional[bytes] = None
+    partition: int = -1
+    headers: tuple = ()
+    timestamp_ms: int = 0
+
+
+class Record(NamedTuple):
+    """One message as it was read."""
+    topic: str
+    partition: int
+    offset: int
+    key: Optional[bytes]
+    value: Optional[bytes]
+    headers: tuple
+    timestamp_ms: int
+
+
+def create_topic(bootstrap, name, partitions=1, replication=-1, config=None):
+    """Creates the topic; replication -1 is the cluster's default."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    topic = NewTopic(name, partitions, replication, config=dict(config or {}))
+    admin.create_topics([topic], operation_timeout=TIMEOUT_S)[name].result(TIMEOUT_S)
+
+
+def partition_count(bootstrap, topic):
+    metadata = AdminClient({"bootstrap.servers": bootstrap}).list_topics(topic, timeout=TIMEOUT_S)
+    if metadata.topics[topic].error:
+        raise KafkaException(metadata.topics[topic].error)
+    return len(metadata.topics[topic].partitions)
+
+
+def produce(bootstrap, topic, messages, config=None):
+    """Sends the messages in order and returns once all are acknowledged by all replicas."""
+    producer = new_producer(bootstrap, config)
+    send(producer, topic, messages)
+    finish(producer)
+
+
+def new_producer(bootstrap, config=None):
+    return Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True,
+                     "partitioner": "murmur2_random", "linger.ms": 5} | dict(config or {}))
+
+
+def send(producer, topic, messages):
+    """Hands the messages to the producer; `finish` or a commit waits for them."""
+    for message in messages:
+        while True:
+            try:
+                producer.produce(topic, message.value, message.key, partition=message.partition,
+                                 headers=list(message.headers), timestamp=message.timestamp_ms,
+                                 on_delivery=raise_if_lost)
+                break
+            except BufferError:  # the queue is full: the broker is slower than we are
+                producer.poll(0.1)
+        producer.poll(0)
+
+
+def finish(producer):
+    left = producer.flush(TIMEOUT_S)
+    if left:
+        raise TimeoutError(f"{left} messages not acknowledged within {TIMEOUT_S} s")
+
+
+def raise_if_lost(error, _message):
+    if error:
+        raise KafkaException(error)
+
+
+def read_all(bootstrap, *topics, isolation="read_committed", config=None, timeout_s=TIMEOUT_S):
+    """Every record of the topics, in offset order within each partition, from the first to the
+    end as it is when the reader gets there. With read_committed an open transaction is the end."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "nilai-test-reader",
+                         "enable.auto.commit": False, "enable.partition.eof": True,
+                         "isolation.level": isolation} | dict(config or {}))
+    try:
+        unread = {(topic, partition) for topic in topics
+                  for partition in range(partition_count(bootstrap, topic))}
+        consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in unread])
+        return list(drain(consumer, unread, timeout_s))
+    finally:
+        consumer.close()
+
+
+def drain(consumer, unread, timeout_s):
+    deadline = time.monotonic() + timeout_s
+    while unread:
+        for message in consumer.consume(500, timeout=0.5):
+            error = message.error()
+            if not error:
+                yield record_of(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                unread.discard((message.topic(), message.partition()))
+            elif not error.retriable():
+                raise KafkaException(error)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not at the end of {sorted(unread)} within {timeout_s} s")
+
+
+def record_of(message):
+    return Record(message.topic(), message.partition(), message.offset(), message.key(),
+                  message.value(), tuple(message.headers() or ()), message.timestamp()[1])
+
+
+def committed(bootstrap, group, topic):
+    """The group's committed offset of each partition; None where there is none."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
+    try:
+        places = [TopicPartition(topic, p) for p in range(partition_count(bootstrap, topic))]
+        return [place.offset if place.offset >= 0 else None
+                for place in consumer.committed(places, timeout=TIMEOUT_S)]
+    finally:
+        consumer.close()
