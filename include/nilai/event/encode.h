@@ -33,7 +33,8 @@ void nilai_encode_close_array(struct nilai_encoder *encoder);
 void nilai_encode_null(struct nilai_encoder *encoder, const char *key);
 void nilai_encode_bool(struct nilai_encoder *encoder, const char *key, bool value);
 void nilai_encode_int(struct nilai_encoder *encoder, const char *key, int64_t value);
-/* Shortest form that reads back as the same double; a finite value. */
+/* The shortest of 15 to 17 digits that reads back as the same double; a finite value. Always
+ * with a point or an exponent ("5.0"), so that readers see that it is no integer. */
 void nilai_encode_real(struct nilai_encoder *encoder, const char *key, double value);
 /* Four decimals ("0.7300", never "-0.0000"); MessagePack: the double of that text. */
 void nilai_encode_fixed(struct nilai_encoder *encoder, const char *key, double value);
@@ -48,5 +49,10 @@ void nilai_encode_raw(struct nilai_encoder *encoder, const char *key, const char
  * NILAI_NO_MEMORY or NILAI_FULL when something on the way failed. */
 NILAI_MUST_CHECK enum nilai_status nilai_encode_end(struct nilai_encoder *encoder,
                                                     const char **data, size_t *size);
+
+enum { NILAI_REAL_TEXT_SIZE = 40 };
+
+/* The text that nilai_encode_real writes into JSON; returns its length. */
+size_t nilai_real_format(double value, char text[static NILAI_REAL_TEXT_SIZE]);
 
 #endif
