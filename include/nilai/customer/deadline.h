@@ -1,0 +1,28 @@
+/*
+ * deadline.h - the first whole second at which the band would change without an event.
+ *
+ * eta is not monotone: silence lifts it while service signals fade. Two ways to look ahead:
+ *
+ * - a safe lower bound from the terms at hand, a handful of operations, which is what an event
+ *   pays for. It rests on three facts: z rises by at most (s + 1) * ln of the growth of
+ *   R + D; whatever is positive among the service terms fades no faster than by half every
+ *   half-life; and nothing jumps before the next ticket becomes overdue.
+ * - the exact search, paid when the clock has reached the bound: between breakpoints every
+ *   piece of eta is monotone, so the values at both ends of an interval bound it inside;
+ *   intervals in which the band cannot change are discarded, others halved, the left first.
+ */
+#ifndef NILAI_CUSTOMER_DEADLINE_H
+#define NILAI_CUSTOMER_DEADLINE_H
+
+#include "nilai/customer/risk.h"
+
+/* No band other than `band` before this second, which is later than now_ms. `terms` are those
+ * at now_ms, where the band is `band`. NILAI_NEVER_S: it never changes. */
+int64_t nilai_deadline_bound(const struct nilai_curve *curve, enum nilai_band band,
+                             const struct nilai_terms *terms, int64_t now_ms);
+
+/* The first second in (after_s, limit_s] at which the band is not `band`; NILAI_NEVER_S if none. */
+int64_t nilai_deadline_search(const struct nilai_curve *curve, enum nilai_band band, int64_t after_s,
+                              int64_t limit_s);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * rhythm.h - how often a customer buys, and what silence says about it.
+ *
+ * The MBG/NBD model (Batislam, Denizel, Filiztekin 2007; Hoppe, Wagner 2007) over distinct
+ * purchase days: x = number of days - 1, t_x = days from the first to the last, silence D =
+ * days since the last one, a fraction. With s = r + x and R = alpha + t_x:
+ *
+ *     odds of having left      e^ld = a / (b + x) * ((R + D) / R)^s
+ *     no purchase in H days    e^z  = (e^ld + e^lS) / (1 - e^lS),  e^lS = (1 + H / (R + D))^-s
+ *
+ * z never falls as D grows, and rises by at most (s + 1) * ln((R + D2) / (R + D1)).
+ *
+ * All functions are pure; any thread may call them.
+ */
+#ifndef NILAI_CUSTOMER_RHYTHM_H
+#define NILAI_CUSTOMER_RHYTHM_H
+
+#include "nilai/customer/customer.h"
+
+/* What the model needs of one customer's purchase days. */
+struct nilai_posterior {
+    double s;           /* r + x */
+    double span;        /* R = alpha + t_x, days */
+    double ln_odds_now; /* ln(a / (b + x)): the log odds of having left at D = 0 */
+};
+
+enum nilai_day_seen { NILAI_DAY_SEEN, NILAI_DAY_NEW, NILAI_DAY_NEW_UNSURE };
+
+/* Notes a purchase day. NEW_UNSURE: a new day beyond the bitmap's reach, so that it may have
+ * been counted before. */
+enum nilai_day_seen nilai_rhythm_add(struct nilai_rhythm *rhythm, int32_t day);
+
+struct nilai_posterior nilai_rhythm_posterior(const struct nilai_model *model, uint32_t repeat_days,
+                                              double span_days);
+struct nilai_posterior nilai_rhythm_of(const struct nilai_model *model,
+                                       const struct nilai_rhythm *rhythm);
+
+/* D at an instant: days, a fraction, never below 0. */
+double nilai_rhythm_silence_days(const struct nilai_model *model, const struct nilai_rhythm *rhythm,
+                                 int64_t ms);
+
+/* The customer's own median gap between purchase days, days. */
+double nilai_rhythm_gap_days(const struct nilai_posterior *posterior);
+
+/* ld: log odds of having left. */
+double nilai_rhythm_log_odds_left(const struct nilai_posterior *posterior, double silence_days);
+
+/* z: log odds of no purchase within `horizon_days`. */
+double nilai_rhythm_z(const struct nilai_posterior *posterior, double horizon_days,
+                      double silence_days);
+
+double nilai_rhythm_p_alive(const struct nilai_posterior *posterior, double silence_days);
+
+/* E[Y(T)]: expected purchase days in the next `days`. Never rises as silence grows: the rate of
+ * a customer who is still there is Gamma(s, R + D), which falls stochastically in D, and so does
+ * the chance that they are. */
+double nilai_rhythm_expected_days(const struct nilai_model *model,
+                                  const struct nilai_posterior *posterior, uint32_t repeat_days,
+                                  double silence_days, double days);
+
+#endif
