@@ -79,12 +79,10 @@ static double days_unchanged(const struct nilai_curve *curve, enum nilai_band ba
                          days_until_cause(curve, terms, lift));
         return fmin(down, up);
     }
-    case NILAI_BAND_HIGH:
+    default:
+        NILAI_ASSERT(band == NILAI_BAND_HIGH);
         return fmin(days_until_down(curve, lift, terms->eta - model->eta_high_down),
                     days_until_no_cause(curve, terms, lift));
-    default:
-        NILAI_ASSERT(!"a band");
-        return 0;
     }
 }
 

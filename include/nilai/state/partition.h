@@ -84,13 +84,15 @@ void nilai_partition_read_counts(const struct nilai_partition *partition,
                                  struct nilai_partition_counts *counts);
 
 /* Calls `visit` once for each customer touched since the last call (with options.feed):
- * with its record, or with NULL when it was erased. The list is bounded; the status of
- * nilai_partition_touched_full says when to commit early. */
+ * with its record, or with NULL when it was erased. */
 typedef void (*nilai_touched_fn)(void *context, struct nilai_text id,
                                  const struct nilai_customer *customer,
                                  const struct nilai_service *service);
 void nilai_partition_take_touched(struct nilai_partition *partition, nilai_touched_fn visit,
                                   void *context);
+
+/* The ids of erased customers are held until they are taken, and there is room for a bounded
+ * number: when this is true, nilai_partition_step does not go on until they were. */
 bool nilai_partition_touched_full(const struct nilai_partition *partition);
 
 #endif

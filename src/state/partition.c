@@ -1,0 +1,422 @@
+#include "nilai/state/partition.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "nilai/base/clock.h"
+#include "nilai/base/hash.h"
+#include "nilai/state/erased.h"
+#include "nilai/state/timers.h"
+#include "nilai/state/touched.h"
+
+enum {
+    BATCH = 32,       /* events whose memory is fetched ahead together */
+    ERASED_MAX = 1024, /* ids of erased customers that wait for the feed */
+    ERASED_SHARE = 16, /* remembered erasures take at most this part of the memory limit */
+    ERASED_ENTRY_BYTES = 128,
+};
+
+struct erased_id {
+    uint8_t size;
+    char bytes[NILAI_TEXT_MAX];
+};
+
+struct nilai_partition {
+    struct nilai_partition_options options;
+    struct nilai_table *table;
+    struct nilai_timers *timers;
+    struct nilai_erased *erased;
+    struct nilai_partition_counts counts;
+    int64_t clock_ms;
+
+    /* The turn at work. */
+    struct nilai_turn turn;
+    size_t next;      /* of its events */
+    size_t batch_end; /* hashes[] are those of events up to here */
+    uint64_t hashes[BATCH];
+    bool done;
+
+    /* What the customers feed has not seen yet. */
+    struct nilai_touched touched;
+    struct erased_id *erased_ids; /* NULL without a feed */
+    uint32_t erased_count;
+};
+
+/* Copies of one customer's records, to work on; stored back whole. */
+struct scratch {
+    uint32_t number;
+    bool has_service;
+    struct nilai_customer customer;
+    struct nilai_service service;
+};
+
+struct nilai_partition *nilai_partition_create(const struct nilai_partition_options *options)
+{
+    struct nilai_partition *partition = calloc(1, sizeof *partition);
+    if (partition == NULL)
+        return NULL;
+    partition->options = *options;
+    partition->clock_ms = -1;
+    partition->done = true;
+    nilai_touched_init(&partition->touched);
+    partition->table = nilai_table_create(&options->limits);
+    partition->timers = nilai_timers_create();
+    partition->erased =
+        nilai_erased_create(options->erase_remember_ms,
+                            options->limits.memory_max_bytes / ERASED_SHARE / ERASED_ENTRY_BYTES + 1);
+    if (options->feed)
+        partition->erased_ids = calloc(ERASED_MAX, sizeof *partition->erased_ids);
+    if (partition->table == NULL || partition->timers == NULL || partition->erased == NULL ||
+        (options->feed && partition->erased_ids == NULL)) {
+        nilai_partition_destroy(partition);
+        return NULL;
+    }
+    return partition;
+}
+
+void nilai_partition_destroy(struct nilai_partition *partition)
+{
+    if (partition == NULL)
+        return;
+    if (partition->table != NULL)
+        nilai_table_destroy(partition->table);
+    if (partition->timers != NULL)
+        nilai_timers_destroy(partition->timers);
+    nilai_erased_destroy(partition->erased);
+    nilai_touched_fini(&partition->touched);
+    free(partition->erased_ids);
+    free(partition);
+}
+
+/* ---- one customer ---- */
+
+static void load(const struct nilai_partition *partition, uint32_t number, struct scratch *scratch)
+{
+    const struct nilai_service *service = nilai_table_service(partition->table, number);
+    scratch->number = number;
+    scratch->customer = *nilai_table_customer(partition->table, number);
+    scratch->has_service = service != NULL;
+    if (service != NULL)
+        scratch->service = *service;
+}
+
+static struct nilai_service *service_of(struct scratch *scratch)
+{
+    return scratch->has_service ? &scratch->service : NULL;
+}
+
+/* Publishes the copy to readers. A timer is only ever moved earlier here: one that comes too
+ * early looks, finds nothing, and is armed anew. */
+static void store(struct nilai_partition *partition, struct scratch *scratch)
+{
+    int64_t wake_s = scratch->customer.wake_s;
+    nilai_table_store(partition->table, scratch->number, &scratch->customer, service_of(scratch));
+    if (wake_s < nilai_timers_armed_at(partition->timers, scratch->number))
+        nilai_timers_arm(partition->timers, scratch->number, wake_s);
+}
+
+static enum nilai_status touch(struct nilai_partition *partition, uint32_t number)
+{
+    if (!partition->options.feed)
+        return NILAI_OK;
+    return nilai_touched_add(&partition->touched, number);
+}
+
+static bool has_room(const struct nilai_effects *effects)
+{
+    return effects->count + NILAI_CHANGES_PER_STEP <= NILAI_EFFECTS_MAX;
+}
+
+/* Completes the changes just written at the end of `effects`; event NULL: by the timer. */
+static void emit(struct nilai_partition *partition, struct nilai_effects *effects, uint32_t number,
+                 const struct nilai_change *changes, uint32_t count, const struct nilai_event *event)
+{
+    struct nilai_text id = nilai_table_id(partition->table, number);
+    for (uint32_t i = 0; i < count; i++) {
+        struct nilai_effect *effect = &effects->list[effects->count++];
+        effect->change = changes[i];
+        effect->by_event = event != NULL;
+        effect->customer_size = (uint8_t)id.size;
+        memcpy(effect->customer, id.data, id.size);
+        effect->cause_size = 0;
+        if (event != NULL) {
+            effect->origin = event->origin;
+            effect->cause_size = (uint8_t)event->id.size;
+            memcpy(effect->cause, event->id.data, event->id.size);
+        }
+        partition->counts.changes_band += changes[i].is_band;
+        partition->counts.changes_value += !changes[i].is_band;
+        partition->counts.changes_by_timer += event == NULL;
+    }
+}
+
+/* Fires what is due up to the clock. False: `effects` is full before all has fired. */
+static enum nilai_status fire(struct nilai_partition *partition, struct scratch *scratch,
+                              struct nilai_effects *effects, bool *complete)
+{
+    struct nilai_change changes[NILAI_CHANGES_PER_STEP];
+    *complete = true;
+    if (scratch->customer.wake_s > partition->clock_ms / 1000)
+        return NILAI_OK;
+    while (has_room(effects)) {
+        uint32_t count =
+            nilai_customer_fire(partition->options.model, &scratch->customer, service_of(scratch),
+                                partition->clock_ms, changes);
+        if (count == 0) {
+            store(partition, scratch);
+            return NILAI_OK;
+        }
+        emit(partition, effects, scratch->number, changes, count, NULL);
+        enum nilai_status status = touch(partition, scratch->number);
+        if (status != NILAI_OK)
+            return status;
+    }
+    store(partition, scratch);
+    *complete = false;
+    return NILAI_OK;
+}
+
+/* ---- one event ---- */
+
+static void count_notes(struct nilai_partition_counts *counts, uint32_t notes)
+{
+    counts->late += (notes & NILAI_NOTE_LATE) != 0;
+    counts->old_days += (notes & NILAI_NOTE_OLD_DAY) != 0;
+    counts->saturated += (notes & NILAI_NOTE_SATURATED) != 0;
+    counts->tickets_unfollowed += (notes & NILAI_NOTE_UNFOLLOWED) != 0;
+}
+
+static enum nilai_status insert(struct nilai_partition *partition, uint64_t hash,
+                                struct nilai_text id, uint32_t *number)
+{
+    enum nilai_status status = nilai_table_insert(partition->table, hash, id, number);
+    if (status != NILAI_OK)
+        return status;
+    return nilai_timers_reserve(partition->timers, *number + 1);
+}
+
+static enum nilai_status apply(struct nilai_partition *partition, const struct nilai_event *event,
+                               uint64_t id_hash, struct scratch *scratch,
+                               struct nilai_effects *effects)
+{
+    struct nilai_change changes[NILAI_CHANGES_PER_STEP];
+    uint32_t notes;
+    if (!scratch->has_service && nilai_customer_needs_service(event)) {
+        enum nilai_status status = nilai_table_add_service(partition->table, scratch->number);
+        if (status != NILAI_OK)
+            return status;
+        nilai_service_init(&scratch->service);
+        scratch->has_service = true;
+    }
+    uint32_t count = nilai_customer_apply(partition->options.model, &scratch->customer,
+                                          service_of(scratch), event, id_hash, &notes, changes);
+    store(partition, scratch);
+    emit(partition, effects, scratch->number, changes, count, event);
+    count_notes(&partition->counts, notes);
+    return touch(partition, scratch->number);
+}
+
+static void hold_erased_id(struct nilai_partition *partition, struct nilai_text id)
+{
+    if (!partition->options.feed)
+        return;
+    NILAI_ASSERT(partition->erased_count < ERASED_MAX && id.size <= NILAI_TEXT_MAX);
+    struct erased_id *held = &partition->erased_ids[partition->erased_count++];
+    held->size = (uint8_t)id.size;
+    memcpy(held->bytes, id.data, id.size);
+}
+
+static enum nilai_status erase(struct nilai_partition *partition, const struct nilai_event *event,
+                               uint32_t number, bool known)
+{
+    enum nilai_status status = nilai_erased_add(partition->erased, event->customer, event->ts_ms,
+                                                partition->clock_ms);
+    if (status != NILAI_OK || !known)
+        return status;
+    hold_erased_id(partition, event->customer);
+    nilai_touched_remove(&partition->touched, number);
+    nilai_timers_cancel(partition->timers, number);
+    nilai_table_erase(partition->table, number);
+    return NILAI_OK;
+}
+
+/* Applies one event, after the deadlines before it. *complete false: no room for all of it
+ * yet; call again with the same event. */
+static enum nilai_status process(struct nilai_partition *partition, const struct nilai_event *event,
+                                 uint64_t hash, struct nilai_effects *effects, bool *complete)
+{
+    struct scratch scratch;
+    uint64_t id_hash = nilai_hash(event->id.data, event->id.size);
+    *complete = true;
+    if (nilai_erased_covers(partition->erased, event->customer, event->ts_ms, partition->clock_ms)) {
+        partition->counts.erased_ignored++;
+        return NILAI_OK;
+    }
+
+    uint32_t number = 0;
+    bool known = nilai_table_find(partition->table, hash, event->customer, &number) == NILAI_OK;
+    if (known && nilai_customer_has_seen(nilai_table_customer(partition->table, number), id_hash)) {
+        partition->counts.duplicates++;
+        return NILAI_OK;
+    }
+    if (event->ts_ms > partition->clock_ms)
+        partition->clock_ms = event->ts_ms;
+
+    if (known) {
+        load(partition, number, &scratch);
+        enum nilai_status status = fire(partition, &scratch, effects, complete);
+        if (status != NILAI_OK || !*complete)
+            return status;
+    }
+    *complete = has_room(effects) && !nilai_partition_touched_full(partition);
+    if (!*complete)
+        return NILAI_OK;
+
+    partition->counts.events[event->type]++;
+    if (event->type == NILAI_ERASE)
+        return erase(partition, event, number, known);
+    if (!known) {
+        enum nilai_status status = insert(partition, hash, event->customer, &number);
+        if (status != NILAI_OK)
+            return status;
+        load(partition, number, &scratch);
+    }
+    return apply(partition, event, id_hash, &scratch, effects);
+}
+
+/* ---- the turn ---- */
+
+void nilai_partition_begin(struct nilai_partition *partition, const struct nilai_turn *turn)
+{
+    NILAI_ASSERT(partition->done && turn->clock_ms <= NILAI_TIME_MAX_MS);
+    partition->turn = *turn;
+    partition->next = partition->batch_end = 0;
+    partition->done = false;
+}
+
+/* Hashes the next events and fetches first their index lines, then their records. */
+static void prefetch_batch(struct nilai_partition *partition)
+{
+    const struct nilai_turn *turn = &partition->turn;
+    size_t from = partition->batch_end;
+    size_t to = from + BATCH < turn->count ? from + BATCH : turn->count;
+    for (size_t i = from; i < to; i++) {
+        partition->hashes[i - from] =
+            nilai_table_hash(partition->table, turn->events[i]->customer);
+        nilai_table_prefetch_index(partition->table, partition->hashes[i - from]);
+    }
+    for (size_t i = from; i < to; i++)
+        nilai_table_prefetch_record(partition->table, partition->hashes[i - from]);
+    partition->batch_end = to;
+}
+
+static enum nilai_status step_events(struct nilai_partition *partition,
+                                     struct nilai_effects *effects, bool *complete)
+{
+    const struct nilai_turn *turn = &partition->turn;
+    for (*complete = true; partition->next < turn->count; partition->next++) {
+        if (partition->next == partition->batch_end)
+            prefetch_batch(partition);
+        enum nilai_status status = process(partition, turn->events[partition->next],
+                                           partition->hashes[partition->next % BATCH], effects,
+                                           complete);
+        if (status != NILAI_OK || !*complete)
+            return status;
+    }
+    return NILAI_OK;
+}
+
+static enum nilai_status step_timers(struct nilai_partition *partition,
+                                     struct nilai_effects *effects, bool *complete)
+{
+    uint32_t number;
+    int64_t now_s = partition->clock_ms / 1000;
+    *complete = true;
+    while (*complete && has_room(effects) &&
+           nilai_timers_pop_due(partition->timers, now_s, &number)) {
+        struct scratch scratch;
+        partition->counts.wakes++;
+        load(partition, number, &scratch);
+        enum nilai_status status = fire(partition, &scratch, effects, complete);
+        if (status != NILAI_OK)
+            return status;
+        /* The popped timer may have been an early one, so that nothing was stored. */
+        int64_t wake_s = scratch.customer.wake_s;
+        if (wake_s < nilai_timers_armed_at(partition->timers, number))
+            nilai_timers_arm(partition->timers, number, wake_s);
+    }
+    *complete = *complete && has_room(effects);
+    return NILAI_OK;
+}
+
+enum nilai_status nilai_partition_step(struct nilai_partition *partition,
+                                       struct nilai_effects *effects, bool *done)
+{
+    NILAI_ASSERT(!partition->done);
+    effects->count = 0;
+    *done = false;
+    enum nilai_status status = step_events(partition, effects, done);
+    if (status != NILAI_OK || !*done)
+        return status;
+
+    if (partition->turn.clock_ms > partition->clock_ms)
+        partition->clock_ms = partition->turn.clock_ms;
+    if (partition->clock_ms >= 0)
+        status = step_timers(partition, effects, done);
+    partition->done = *done;
+    return status;
+}
+
+/* ---- looking in ---- */
+
+int64_t nilai_partition_clock_ms(const struct nilai_partition *partition)
+{
+    return partition->clock_ms;
+}
+
+int64_t nilai_partition_next_ms(const struct nilai_partition *partition)
+{
+    int64_t next_s = nilai_timers_next_s(partition->timers);
+    return next_s > NILAI_TIME_MAX_MS / 1000 ? INT64_MAX : next_s * 1000;
+}
+
+const struct nilai_table *nilai_partition_table(const struct nilai_partition *partition)
+{
+    return partition->table;
+}
+
+void nilai_partition_read_counts(const struct nilai_partition *partition,
+                                 struct nilai_partition_counts *counts)
+{
+    *counts = partition->counts;
+}
+
+bool nilai_partition_touched_full(const struct nilai_partition *partition)
+{
+    return partition->options.feed && partition->erased_count == ERASED_MAX;
+}
+
+static bool is_known(const struct nilai_partition *partition, struct nilai_text id)
+{
+    uint32_t number;
+    return nilai_table_find(partition->table, nilai_table_hash(partition->table, id), id, &number) ==
+           NILAI_OK;
+}
+
+void nilai_partition_take_touched(struct nilai_partition *partition, nilai_touched_fn visit,
+                                  void *context)
+{
+    NILAI_ASSERT(partition->options.feed);
+    for (uint32_t i = 0; i < partition->erased_count; i++) {
+        struct nilai_text id = {partition->erased_ids[i].bytes, partition->erased_ids[i].size};
+        if (!is_known(partition, id)) /* who came back is among the touched */
+            visit(context, id, NULL, NULL);
+    }
+    partition->erased_count = 0;
+
+    uint32_t from = 0, number;
+    while (nilai_touched_take(&partition->touched, &from, &number))
+        visit(context, nilai_table_id(partition->table, number),
+              nilai_table_customer(partition->table, number),
+              nilai_table_service(partition->table, number));
+}
