@@ -43,7 +43,7 @@ void nilai_table_prefetch_record(const struct nilai_table *table, uint64_t hash)
 NILAI_MUST_CHECK enum nilai_status nilai_table_find(const struct nilai_table *table, uint64_t hash,
                                                     struct nilai_text id, uint32_t *number);
 
-/* Adds a customer that is not there (asserted in debug builds), as nilai_customer_init made it
+/* Adds a customer that is not there (asserted), as nilai_customer_init made it
  * with XXH3_64bits(id). NILAI_FULL: memory_max is reached. NILAI_NO_MEMORY: the system's. */
 NILAI_MUST_CHECK enum nilai_status nilai_table_insert(struct nilai_table *table, uint64_t hash,
                                                       struct nilai_text id, uint32_t *number);
@@ -71,7 +71,8 @@ bool nilai_table_is_live(const struct nilai_table *table, uint32_t number);
 void nilai_table_stats(const struct nilai_table *table, struct nilai_table_stats *stats);
 
 /* For any thread: copies one customer. NILAI_MISSING: not known. NILAI_BUSY: the writer
- * was faster too often; try again later. `has_service` false: `service` is untouched. */
+ * was faster too often; try again later. Unless the answer is NILAI_OK, and for `service`
+ * unless `has_service`, what was written there means nothing. */
 NILAI_MUST_CHECK enum nilai_status nilai_table_read(const struct nilai_table *table,
                                                     struct nilai_text id,
                                                     struct nilai_customer *customer,
