@@ -213,6 +213,9 @@ class Cluster:
             "transaction.state.log.num.partitions": 4,
             # Tests wait for these; production does not mind them.
             "group.initial.rebalance.delay.ms": 0,
+            # A killed node may come back only after its old session ended: 5 s instead of 15.
+            "broker.session.timeout.ms": 3000,
+            "broker.heartbeat.interval.ms": 500,
             "group.min.session.timeout.ms": 1000,
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
             "num.network.threads": 2,

@@ -114,7 +114,7 @@ class OneNode(unittest.TestCase):
                 "bootstrap.servers": self.kafka.sasl_bootstrap, "sasl.mechanisms": "PLAIN",
                 "security.protocol": "SASL_PLAINTEXT", "sasl.username": "ana",
                 "sasl.password": password, "log_level": 0})
-            return admin.list_topics(timeout=10).topics
+            return admin.list_topics(timeout=5).topics
         client.create_topic(self.kafka.bootstrap, "guarded")
         self.assertIn("guarded", topics("secret"))
         with self.assertRaises(KafkaException):
