@@ -1146,8 +1146,11 @@ class Engine:
             return
         self.counts["applied"] += 1
         self.clock = max(self.clock, ts)
+        slow_s = 1
         if customer:
             self.fire(customer)
+            if customer.first_day is not None:
+                slow_s = customer.slow_s(max(ts, customer.now) // 1000)
         if event[b"type"] == b"erase":
             self.customers.pop(name, None)
             self.erased[name] = (ts, self.clock)
@@ -1157,16 +1160,16 @@ class Engine:
         customer.apply(event)
         cause = {"type": "event", "id": event[b"id"].decode(), "topic": None,
                  "partition": 0, "offset": number}
-        self.settle(customer, cause)
+        self.settle(customer, cause, slow_s)
 
-    def settle(self, customer, cause):
+    def settle(self, customer, cause, slow_s):
         """After an event: publish what it changed."""
         if customer.first_day is None:
             return
         if customer.standing is None:
             customer.band = customer.band_after(customer.terms(customer.now))
         else:
-            self.publish_band(customer, cause)
+            self.publish_band(customer, cause, slow_s)
         self.publish_standing(customer, cause)
 
     def fire(self, customer):
