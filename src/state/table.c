@@ -63,6 +63,7 @@ enum {
     SERVICE_MASK = (1 << SERVICE_BITS) - 1,
     CHUNK_LOG2 = 13,        /* records a chunk: 2.4 MiB of customers */
     LONG_CHUNK_LOG2 = 12,
+    RECORDS_MAX = INT32_MAX - (1 << 14), /* timers spare one bit of a number */
     READ_ATTEMPTS = 100,
     READ_SPINS = 32, /* pauses between two attempts; all together outlast a split */
     LINE_BYTES = 64,
@@ -213,7 +214,7 @@ static enum nilai_status init_slabs(struct nilai_table *table)
         .record_bytes = sizeof(struct record),
         .link_offset = offsetof(struct record, id.free_link),
         .chunk_log2 = CHUNK_LOG2,
-        .records_max = UINT32_C(1) << 31,
+        .records_max = RECORDS_MAX,
     };
     const struct nilai_slab_options services = {
         .record_bytes = sizeof(struct nilai_service),
@@ -223,7 +224,7 @@ static enum nilai_status init_slabs(struct nilai_table *table)
     const struct nilai_slab_options long_ids = {
         .record_bytes = sizeof(struct long_id),
         .chunk_log2 = LONG_CHUNK_LOG2,
-        .records_max = UINT32_C(1) << 31,
+        .records_max = RECORDS_MAX,
     };
     enum nilai_status status = nilai_slab_init(&table->records, &records, &table->memory);
     if (status == NILAI_OK)

@@ -1,9 +1,10 @@
 /*
  * timers.h - which records to look at when the clock moves: a hierarchical timing wheel.
  *
- * One timer at most per record number, in whole seconds; arm moves it. Times reach to the year
- * 9999 and jumps of any length cost no more than the timers they expire (empty slots are
- * skipped by bitmap). Memory is allocated as numbers grow and bounded by them.
+ * One timer at most per record number, in whole seconds; arm moves it. Times reach to the last
+ * second of the year 9999, and jumps of any length cost no more than the timers they meet
+ * (empty slots are skipped by bitmap). Memory is allocated as numbers grow and bounded by them:
+ * 13 bytes a number. Arming later than before is the cheap case.
  *
  * Thread: the partition's writer.
  */
@@ -20,7 +21,8 @@ void nilai_timers_destroy(struct nilai_timers *timers);
 /* Makes room for numbers below `numbers`. NILAI_NO_MEMORY. */
 NILAI_MUST_CHECK enum nilai_status nilai_timers_reserve(struct nilai_timers *timers, uint32_t numbers);
 
-/* Arms or moves the timer of `number` to `second`; a second at or before now is due at once. */
+/* Arms or moves the timer of `number` to `second`, at most the last of the year 9999; a second
+ * at or before now is due at once. */
 void nilai_timers_arm(struct nilai_timers *timers, uint32_t number, int64_t second);
 /* No effect if it is not armed. */
 void nilai_timers_cancel(struct nilai_timers *timers, uint32_t number);
@@ -31,7 +33,9 @@ int64_t nilai_timers_armed_at(const struct nilai_timers *timers, uint32_t number
  * is then not armed. False: none is due any more. */
 bool nilai_timers_pop_due(struct nilai_timers *timers, int64_t now_s, uint32_t *number);
 
-/* A lower bound of the next second at which any timer is due; INT64_MAX: none is armed. */
+/* A lower bound of the next second at which any timer is due, at or before now if one may be
+ * due already; INT64_MAX: none is armed. After nilai_timers_pop_due has said false, later
+ * than now. */
 int64_t nilai_timers_next_s(const struct nilai_timers *timers);
 
 uint64_t nilai_timers_memory_bytes(const struct nilai_timers *timers);
