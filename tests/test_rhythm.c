@@ -1,0 +1,152 @@
+#include "nilai/customer/rhythm.h"
+#include "nilai/customer/value.h"
+#include "test.h"
+
+static struct nilai_model cdnow_sample(void)
+{
+    struct nilai_model model;
+    nilai_model_defaults(&model);
+    model.r = .525, model.alpha = 6.183, model.a = .891, model.b = 1.614; /* weeks */
+    CHECK_EQ(nilai_model_prepare(&model, NULL), NILAI_OK);
+    return model;
+}
+
+/* Goal: the formulas are those of the published fit of the CDNOW sample (Hoppe, Wagner 2007).
+ * Method: its numbers, in weeks, to the digits that were published. */
+TEST(p_alive_and_silence_match_the_published_fit)
+{
+    static const struct {
+        uint32_t x;
+        double t_x, T, p_alive, p_silent;
+    } golden[] = {
+        {2, 30.43, 38.86, .706202265118, .440005909178},
+        {0, 0, 38.86, .389735080919, .891170601223},
+        {5, 38, 38.86, .869675350152, .158043613772},
+    };
+    struct nilai_model model = cdnow_sample();
+    for (size_t i = 0; i < NILAI_ARRAY_LEN(golden); i++) {
+        struct nilai_posterior posterior = nilai_rhythm_posterior(&model, golden[i].x, golden[i].t_x);
+        double silence = golden[i].T - golden[i].t_x;
+        double z = nilai_rhythm_z(&posterior, 39, silence);
+        CHECK_NEAR(nilai_rhythm_p_alive(&posterior, silence), golden[i].p_alive, 1e-12);
+        CHECK_NEAR(1 / (1 + exp(-z)), golden[i].p_silent, 1e-12);
+    }
+}
+
+/* Goal: expected spend is the Gamma-Gamma expectation. Method: published numbers. */
+TEST(expected_spend_matches_the_published_fit)
+{
+    struct nilai_model model;
+    nilai_model_defaults(&model);
+    model.spend_p = 6.25, model.spend_q = 3.74, model.spend_gamma = 15.44;
+    CHECK_NEAR(nilai_value_spend(&model, 0, 0), 35.2190, 5e-5);
+    CHECK_NEAR(nilai_value_spend(&model, 2, 44.70), 24.6637, 5e-5);
+    CHECK_NEAR(nilai_value_spend(&model, 7, 516.18), 71.4697, 5e-5);
+}
+
+/* Goal: expected purchase days are right for any a, also where the textbook series is useless.
+ * Method: the defining integral, E over Gamma(s, R + D) and Beta(a, b + x + 1) given alive of
+ * (1 - e^(-rate p T)) / p, by Simpson's rule over transformed variables; for the Gamma part
+ * the closed form (1 - ((R+D)/(R+D+pT))^s) / p. */
+static double expected_by_integration(const struct nilai_model *model, uint32_t x, double t_x,
+                                      double silence, double days)
+{
+    enum { STEPS = 200000 };
+    double s = model->r + x, past = model->alpha + t_x + silence;
+    double a = model->a, b = model->b + x + 1, sum = 0;
+    /* p = u^(3/a) takes the singularity of p^(a-1) away; (1 - p)^(b-1) with b > 1 is harmless. */
+    for (int i = 0; i <= STEPS; i++) {
+        double u = (double)i / STEPS, p = pow(u, 3 / a);
+        double inside = p > 1e-12 ? -expm1(-s * log1p(p * days / past)) / p : s * days / past;
+        double weight = i == 0 || i == STEPS ? 1 : i % 2 ? 4 : 2;
+        sum += weight * inside * pow(1 - p, b - 1) * u * u;
+    }
+    double beta = exp(lgamma(a) + lgamma(b) - lgamma(a + b));
+    double alive = sum / (3.0 * STEPS) * 3 / a / beta;
+    return alive / (1 + model->a / (model->b + x) * pow((past) / (model->alpha + t_x), s));
+}
+
+TEST(expected_days_match_the_integral)
+{
+    uint64_t seed = test_seed(1);
+    for (int i = 0; i < 60; i++) {
+        struct nilai_model model;
+        nilai_model_defaults(&model);
+        model.r = 0.2 + 3 * next_uniform(&seed);
+        model.alpha = 2 + 100 * next_uniform(&seed);
+        model.a = i % 10 == 0 ? 1 : 0.3 + 3 * next_uniform(&seed);
+        model.b = 1.5 + 3 * next_uniform(&seed);
+        CHECK_EQ(nilai_model_prepare(&model, NULL), NILAI_OK);
+        uint32_t x = (uint32_t)(next_random(&seed) % 12);
+        double t_x = x > 0 ? 300 * next_uniform(&seed) : 0, silence = 400 * next_uniform(&seed);
+        struct nilai_posterior posterior = nilai_rhythm_posterior(&model, x, t_x);
+        double expected = expected_by_integration(&model, x, t_x, silence, 365);
+        CHECK_NEAR(nilai_rhythm_expected_days(&model, &posterior, x, silence, 365), expected,
+                   2e-6 * expected + 1e-9);
+    }
+}
+
+/* Goal: the two facts that deadlines rest on: z never falls, and rises by at most
+ * (s + 1) ln of the growth of R + D; and expected days never rise with silence.
+ * Method: random parameters and pairs of silences. */
+TEST(z_rises_within_its_bound_and_expected_days_fall)
+{
+    uint64_t seed = test_seed(2);
+    for (int i = 0; i < 100000; i++) {
+        struct nilai_model model;
+        nilai_model_defaults(&model);
+        model.r = exp(6 * next_uniform(&seed) - 4);
+        model.alpha = exp(10 * next_uniform(&seed) - 3);
+        model.a = exp(6 * next_uniform(&seed) - 3);
+        model.b = exp(6 * next_uniform(&seed) - 3);
+        CHECK_EQ(nilai_model_prepare(&model, NULL), NILAI_OK);
+        uint32_t x = (uint32_t)exp(8 * next_uniform(&seed)) - 1;
+        double horizon = exp(6 * next_uniform(&seed)), t_x = exp(8 * next_uniform(&seed)) - 1;
+        struct nilai_posterior posterior = nilai_rhythm_posterior(&model, x, t_x);
+        double early = exp(10 * next_uniform(&seed)) - 1;
+        double later = early + exp(14 * next_uniform(&seed) - 8);
+
+        double z1 = nilai_rhythm_z(&posterior, horizon, early);
+        double z2 = nilai_rhythm_z(&posterior, horizon, later);
+        double most = (posterior.s + 1) * log((posterior.span + later) / (posterior.span + early));
+        double rounding = 1e-12 * (1 + fabs(z1) + fabs(z2)) * (1 + posterior.s);
+        CHECK(z2 >= z1 - rounding);
+        CHECK(z2 - z1 <= most + rounding);
+        if (i % 100 == 0 && model.alpha > 1) {
+            double y1 = nilai_rhythm_expected_days(&model, &posterior, x, early, 365);
+            double y2 = nilai_rhythm_expected_days(&model, &posterior, x, later, 365);
+            CHECK(y2 <= y1 * (1 + 1e-9));
+        }
+    }
+}
+
+/* Goal: distinct purchase days are counted as documented, in any order of arrival.
+ * Method: a set of all days as the plain model; only days that the bitmap and the first day
+ * cannot tell may be counted again. */
+TEST(purchase_days_match_a_set_of_days)
+{
+    enum { DAYS = 400, ROUNDS = 300 };
+    uint64_t seed = test_seed(3);
+    for (int round = 0; round < ROUNDS; round++) {
+        bool bought[DAYS] = {false};
+        uint32_t count = 0;
+        int first = DAYS, last = -1;
+        struct nilai_rhythm rhythm = {0};
+        for (int i = 0; i < 60; i++) {
+            int reach = last < 0 ? DAYS : last + 30 < DAYS ? last + 30 : DAYS;
+            int day = (int)(next_random(&seed) % (uint64_t)reach);
+            bool unsure = last >= 0 && last - day >= 64 && day != first;
+            enum nilai_day_seen expected = unsure        ? NILAI_DAY_NEW_UNSURE
+                                           : bought[day] ? NILAI_DAY_SEEN
+                                                         : NILAI_DAY_NEW;
+            CHECK_EQ(nilai_rhythm_add(&rhythm, day), expected);
+            count += expected != NILAI_DAY_SEEN;
+            bought[day] = true;
+            first = day < first ? day : first;
+            last = day > last ? day : last;
+            CHECK_EQ(rhythm.repeat_days, count - 1);
+            CHECK_EQ(rhythm.first_day, first);
+            CHECK_EQ(rhythm.last_day, last);
+        }
+    }
+}
