@@ -207,16 +207,18 @@ static void print_comment(size_t depth, const char *text, FILE *out)
 
 static void print_setting_comment(size_t depth, const struct nilai_setting *setting, FILE *out)
 {
-    char range[NILAI_SETTING_RANGE_SIZE], text[1024];
+    char range[NILAI_SETTING_RANGE_SIZE];
     nilai_setting_format_range(setting, range);
-    int used = snprintf(text, sizeof text, "%s", setting->help);
-    if (range[0] != '\0' && setting->kind != NILAI_SETTING_BOOL)
-        used += snprintf(text + used, sizeof text - (size_t)used, " %s.", range);
+    print_comment(depth, setting->help, out);
+    bool telling = range[0] != '\0' && setting->kind != NILAI_SETTING_BOOL;
+    if (!telling && setting->automatic == NULL)
+        return;
+    print_indent(depth, out);
+    fprintf(out, "# %s%s", telling ? "Range: " : "", telling ? range : "");
     if (setting->automatic != NULL)
-        used += snprintf(text + used, sizeof text - (size_t)used, " %s: %s.",
-                         setting->kind == NILAI_SETTING_TEXT ? "Empty" : "auto", setting->automatic);
-    NILAI_ASSERT((size_t)used < sizeof text);
-    print_comment(depth, text, out);
+        fprintf(out, "%s%s: %s", telling ? "; " : "",
+                setting->kind == NILAI_SETTING_TEXT ? "Empty" : "auto", setting->automatic);
+    fputc('\n', out);
 }
 
 static const char sample_head[] =

@@ -5,6 +5,7 @@
 #include "nilai/run/config.h"
 #include "nilai/run/setting.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -63,7 +64,7 @@ static void print_help(const struct nilai_command *command)
 {
     printf("Usage: nilai %s [OPTION]...%s%s\n", command->name, command->operands != NULL ? " " : "",
            command->operands != NULL ? command->operands : "");
-    printf("\n%s.\n", command->summary);
+    printf("\n%c%s.\n", toupper((unsigned char)command->summary[0]), command->summary + 1);
     if (command->description != NULL)
         printf("\n%s\n", command->description);
     printf("\nOptions:\n");

@@ -73,7 +73,7 @@ const struct nilai_setting nilai_settings[] = {
     TEXT("output.source", output_source, "nilai",
          .help = "The CloudEvents attribute ce_source of published messages."),
 
-    RANGE("state.memory_max", SIZE, memory_max_bytes, 0x1p20, 0x1p50, .fallback = "auto",
+    RANGE("state.memory_max", SIZE, memory_max_bytes, 0x1p20, 0x1p46, .fallback = "auto",
           .automatic = "half of the machine's memory",
           .help = "The most memory that the customers of this process may take."),
 
