@@ -1,0 +1,198 @@
+/*
+ * fields.h - the fields of an event: one table, what a reader notes of them, one check.
+ *
+ * A reader (MessagePack or JSON) notes kind, value and position of every known field of the
+ * top map, also of those that the event's type does not have: `type` may come last. It
+ * judges nothing but whether the whole is well formed. The check then finds the first fault
+ * in the order of precedence (reject.h; within a class the order of the table), or fills
+ * the event.
+ */
+#ifndef NILAI_EVENT_FIELDS_H
+#define NILAI_EVENT_FIELDS_H
+
+#include <string.h>
+
+#include "nilai/event/decode.h"
+
+/* In the order in which faults are looked for. It is the documented order of the fields of
+ * each of the types at once: `channel` comes after a purchase's `order` and after a ticket's
+ * `opened_ts`. */
+enum nilai_field {
+    NILAI_FIELD_ID,
+    NILAI_FIELD_TYPE,
+    NILAI_FIELD_CUSTOMER,
+    NILAI_FIELD_TS,
+    NILAI_FIELD_AMOUNT,
+    NILAI_FIELD_CURRENCY,
+    NILAI_FIELD_COST,
+    NILAI_FIELD_DISCOUNT,
+    NILAI_FIELD_ORDER,
+    NILAI_FIELD_TICKET,
+    NILAI_FIELD_STATUS,
+    NILAI_FIELD_KIND,
+    NILAI_FIELD_HANDLE_S,
+    NILAI_FIELD_OPENED_TS,
+    NILAI_FIELD_CHANNEL,
+    NILAI_FIELD_CATEGORY,
+    NILAI_FIELD_ITEMS,
+    NILAI_FIELD_REFERRER,
+    NILAI_FIELD_METRIC,
+    NILAI_FIELD_SCORE,
+    NILAI_FIELD_SCALE,
+    NILAI_FIELD_FACTOR,
+    NILAI_FIELDS, /* also: no known field */
+};
+
+/* What a value must be. */
+enum nilai_rule {
+    NILAI_RULE_TEXT,    /* 1 to 64 bytes of UTF-8 */
+    NILAI_RULE_LABEL,   /* 0 to 64 bytes of UTF-8 */
+    NILAI_RULE_CHOICE,  /* one of the row's names */
+    NILAI_RULE_TIME,    /* integer ms or a timestamp */
+    NILAI_RULE_MONEY,   /* number or decimal string */
+    NILAI_RULE_CURRENCY,
+    NILAI_RULE_SECONDS, /* number, 0 to 1e9 */
+    NILAI_RULE_SCORE,   /* number within the scale */
+    NILAI_RULE_SCALE,   /* array of two numbers */
+    NILAI_RULE_MAPS,    /* array of maps */
+    NILAI_RULES,
+};
+
+struct nilai_field_row {
+    const char *name;
+    uint32_t types;    /* bit t: events of type t have this field */
+    uint32_t required; /* bit t: and must have it */
+    enum nilai_rule rule;
+    const char *const *choices; /* NILAI_RULE_CHOICE: names, [0] may be NULL (no name) */
+    uint32_t choice_count;
+};
+
+extern const struct nilai_field_row nilai_field_rows[NILAI_FIELDS];
+
+enum nilai_value_kind {
+    NILAI_VALUE_NULL,
+    NILAI_VALUE_BOOL,
+    NILAI_VALUE_INTEGER,     /* within int64 */
+    NILAI_VALUE_BIG_INTEGER, /* an integer beyond int64 */
+    NILAI_VALUE_REAL,
+    NILAI_VALUE_TEXT,
+    NILAI_VALUE_BINARY,
+    NILAI_VALUE_ARRAY,
+    NILAI_VALUE_MAP,
+    NILAI_VALUE_TIME,        /* a timestamp: `integer` is ms, NILAI_TIME_BAD if it is none */
+    NILAI_VALUE_EXTENSION,
+    NILAI_VALUE_KINDS,
+};
+
+#define NILAI_TIME_BAD INT64_C(-1) /* before 1970, or more than 999999999 nanoseconds */
+
+struct nilai_value {
+    uint8_t kind;      /* enum nilai_value_kind */
+    int8_t extension;  /* EXTENSION: its type */
+    bool all_maps;     /* ARRAY: every element is a map */
+    bool all_numbers;  /* ARRAY: every element is a number */
+    uint32_t position; /* of the value's first byte */
+    uint32_t count;    /* ARRAY: elements, MAP: pairs */
+    union {
+        int64_t integer; /* BOOL (0, 1), INTEGER, TIME */
+        struct {
+            double real;      /* REAL, BIG_INTEGER */
+            uint64_t natural; /* BIG_INTEGER of MessagePack */
+        };
+        struct nilai_text text; /* TEXT, BINARY, EXTENSION */
+        double ends[2];         /* ARRAY with all_numbers: the first two */
+    };
+};
+
+struct nilai_fields {
+    uint32_t present; /* bit f: field f is there */
+    uint32_t twice;   /* bit f: more than once; the value is the last one's */
+    struct nilai_value values[NILAI_FIELDS]; /* means something where `present` has the bit */
+};
+
+static inline bool nilai_value_is_number(const struct nilai_value *value)
+{
+    return value->kind >= NILAI_VALUE_INTEGER && value->kind <= NILAI_VALUE_REAL;
+}
+
+static inline bool nilai_value_is_container(const struct nilai_value *value)
+{
+    return value->kind == NILAI_VALUE_ARRAY || value->kind == NILAI_VALUE_MAP;
+}
+
+double nilai_value_number(const struct nilai_value *value);
+
+/* An array is told of its elements in their order, `nth` from 0. */
+void nilai_value_note_element(struct nilai_value *array, uint32_t nth,
+                              const struct nilai_value *element);
+
+/* What follows from the table, made once: from names to fields without loops (a perfect hash
+ * over the names), from types to fields. */
+enum { NILAI_FIELD_SLOT_BITS = 6 };
+
+struct nilai_field_index {
+    uint64_t multiplier;
+    uint64_t words[NILAI_FIELDS];
+    uint8_t sizes[NILAI_FIELDS + 1]; /* [NILAI_FIELDS] is 0 and matches no name */
+    /* By type, bit f: field f. [NILAI_EVENT_TYPES], the type that we do not know, has only
+     * the fields of all types. */
+    uint32_t fields_of[NILAI_EVENT_TYPES + 1];
+    uint32_t required_of[NILAI_EVENT_TYPES + 1];
+    uint8_t slots[1 << NILAI_FIELD_SLOT_BITS]; /* field, or NILAI_FIELDS */
+};
+
+/* Finds a multiplier for which no two names fall into one slot. */
+void nilai_field_index_init(struct nilai_field_index *index);
+
+/* Up to eight bytes as one word. With the size it decides them: the two halves overlap. */
+static inline uint64_t nilai_name_word(const char *name, size_t size)
+{
+    if (size >= sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, name, sizeof word);
+        return word;
+    }
+    if (size >= sizeof(uint32_t)) {
+        uint32_t head, tail;
+        memcpy(&head, name, sizeof head);
+        memcpy(&tail, name + size - sizeof tail, sizeof tail);
+        return (uint64_t)tail << 32 | head;
+    }
+    if (size < 2)
+        return 0;
+    uint16_t head, tail;
+    memcpy(&head, name, sizeof head);
+    memcpy(&tail, name + size - sizeof tail, sizeof tail);
+    return (uint64_t)tail << 32 | head;
+}
+
+static inline size_t nilai_name_slot(uint64_t multiplier, uint64_t word)
+{
+    return (word * multiplier) >> (64 - NILAI_FIELD_SLOT_BITS);
+}
+
+/* NILAI_FIELDS if there is no field of that name. */
+static inline enum nilai_field nilai_field_find(const struct nilai_field_index *index,
+                                                const char *name, size_t size)
+{
+    if (size == 0)
+        return NILAI_FIELDS;
+    uint64_t word = nilai_name_word(name, size);
+    enum nilai_field field = index->slots[nilai_name_slot(index->multiplier, word)];
+    if (index->sizes[field] != size || index->words[field] != word)
+        return NILAI_FIELDS;
+    if (size > sizeof word && memcmp(nilai_field_rows[field].name, name, size) != 0)
+        return NILAI_FIELDS;
+    return field;
+}
+
+/* The classes duplicate-field to unknown-currency. True: `event` is filled. */
+NILAI_MUST_CHECK bool nilai_fields_check(const struct nilai_fields *fields,
+                                         const struct nilai_field_index *index,
+                                         const struct nilai_decode_rules *rules,
+                                         struct nilai_event *event, struct nilai_reject *reject);
+
+/* Writes the class malformed, with the position of the fault; false, for the caller to return. */
+bool nilai_reject_malformed(struct nilai_reject *reject, const char *what, size_t position);
+
+#endif
