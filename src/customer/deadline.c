@@ -98,7 +98,7 @@ int64_t nilai_deadline_bound(const struct nilai_curve *curve, enum nilai_band ba
         bound_s = (now_ms + (int64_t)(days * NILAI_DAY_MS)) / 1000;
     if (curve->service != NULL) {
         int64_t jump_ms = nilai_tickets_next_overdue_ms(curve->model, curve->service, now_ms);
-        if (jump_ms / 1000 < bound_s)
+        if (jump_ms != INT64_MAX && jump_ms / 1000 < bound_s)
             bound_s = jump_ms / 1000;
     }
     int64_t next_s = now_ms / 1000 + 1;

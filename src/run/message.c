@@ -95,8 +95,9 @@ static void encode_head(struct nilai_encoder *encoder, const struct nilai_effect
     encode_cause(encoder, effect, topic_names);
 }
 
-static void encode_band(struct nilai_encoder *encoder, const struct nilai_model *model,
-                        const struct nilai_effect *effect, const char *const *topic_names)
+static void encode_band(struct nilai_encoder *encoder, const char *key,
+                        const struct nilai_model *model, const struct nilai_effect *effect,
+                        const char *const *topic_names)
 {
     const struct nilai_change *change = &effect->change;
     const struct nilai_explain_facts facts = {
@@ -105,7 +106,7 @@ static void encode_band(struct nilai_encoder *encoder, const struct nilai_model 
         .purchase_days = change->repeat_days + 1,
         .span_days = change->span_days,
     };
-    nilai_encode_open_map(encoder, NULL, BAND_ENTRIES);
+    nilai_encode_open_map(encoder, key, BAND_ENTRIES);
     encode_head(encoder, effect, topic_names);
     encode_name(encoder, "from", nilai_band_names[change->from.band]);
     encode_name(encoder, "to", nilai_band_names[change->to.band]);
@@ -120,11 +121,12 @@ static void encode_band(struct nilai_encoder *encoder, const struct nilai_model 
     nilai_encode_close_map(encoder);
 }
 
-static void encode_value(struct nilai_encoder *encoder, const struct nilai_model *model,
-                         const struct nilai_effect *effect, const char *const *topic_names)
+static void encode_value(struct nilai_encoder *encoder, const char *key,
+                         const struct nilai_model *model, const struct nilai_effect *effect,
+                         const char *const *topic_names)
 {
     const struct nilai_change *change = &effect->change;
-    nilai_encode_open_map(encoder, NULL, VALUE_ENTRIES);
+    nilai_encode_open_map(encoder, key, VALUE_ENTRIES);
     encode_head(encoder, effect, topic_names);
     if (change->first)
         nilai_encode_null(encoder, "from");
@@ -139,13 +141,14 @@ static void encode_value(struct nilai_encoder *encoder, const struct nilai_model
     nilai_encode_close_map(encoder);
 }
 
-void nilai_message_encode_change(struct nilai_encoder *encoder, const struct nilai_model *model,
-                                 const struct nilai_effect *effect, const char *const *topic_names)
+void nilai_message_encode_change(struct nilai_encoder *encoder, const char *key,
+                                 const struct nilai_model *model, const struct nilai_effect *effect,
+                                 const char *const *topic_names)
 {
     if (effect->change.is_band)
-        encode_band(encoder, model, effect, topic_names);
+        encode_band(encoder, key, model, effect, topic_names);
     else
-        encode_value(encoder, model, effect, topic_names);
+        encode_value(encoder, key, model, effect, topic_names);
 }
 
 static void fill_headers(struct nilai_text id, int64_t at_ms, uint32_t seq, const char *type,

@@ -42,6 +42,7 @@ enum nilai_exit {
     NILAI_EXIT_DATA = 65,
     NILAI_EXIT_UNAVAILABLE = 69,
     NILAI_EXIT_BUG = 70,
+    NILAI_EXIT_IO = 74, /* a local file or pipe could not be read or written */
     NILAI_EXIT_CONFIG = 78,
 };
 

@@ -19,10 +19,12 @@ struct nilai_message_headers {
     char time[32];                  /* ce_time */
 };
 
-/* Writes the value of a change into `encoder` (which the caller began). `topic_names` are the
- * configured input topics, for the cause. */
-void nilai_message_encode_change(struct nilai_encoder *encoder, const struct nilai_model *model,
-                                 const struct nilai_effect *effect, const char *const *topic_names);
+/* Writes the value of a change into `encoder` (which the caller began), as an entry `key` of an
+ * open map, or by itself (NULL). `topic_names` are the configured input topics, for the cause;
+ * not used for events of a file. */
+void nilai_message_encode_change(struct nilai_encoder *encoder, const char *key,
+                                 const struct nilai_model *model, const struct nilai_effect *effect,
+                                 const char *const *topic_names);
 void nilai_message_change_headers(const struct nilai_effect *effect,
                                   struct nilai_message_headers *headers);
 

@@ -1,0 +1,185 @@
+#include "customers.h"
+#include "nilai/base/clock.h"
+#include "nilai/customer/deadline.h"
+#include "nilai/customer/ring.h"
+#include "nilai/customer/value.h"
+
+enum { CUSTOMERS = 4000, EVENTS_MAX = 25, CHANGES_MAX = 400, YEAR_HOURS = 365 * 24 };
+
+/* Whether anything published would change at a whole second: the definition. */
+static bool would_change(const struct nilai_model *model, const struct nilai_customer *customer,
+                         const struct nilai_service *service, int64_t second)
+{
+    struct nilai_curve curve = nilai_risk_curve(model, customer, service);
+    struct nilai_terms terms = nilai_risk_terms(&curve, second * 1000);
+    enum nilai_band band = (enum nilai_band)customer->standing.band;
+    if (nilai_risk_band(&curve, band, &terms) != band)
+        return true;
+    if (!nilai_value_is_check(model, customer, second))
+        return false;
+    struct nilai_worth worth = nilai_value_worth(model, customer, second * 1000);
+    return !nilai_value_same(nilai_value_standing(model, customer, &worth, second * 1000),
+                             customer->standing);
+}
+
+/* The slow finder's half: nothing may change at any hour or day start before the deadline. */
+static void check_none_before(const struct nilai_model *model, const struct nilai_customer *customer,
+                              const struct nilai_service *service, int64_t deadline_s)
+{
+    int64_t from_s = customer->current_ms / 1000 + 1;
+    int64_t limit_s = from_s + 3 * YEAR_HOURS * INT64_C(3600);
+    if (deadline_s < limit_s)
+        limit_s = deadline_s;
+    for (int64_t at = from_s; at < limit_s; at += 3600)
+        CHECK(!would_change(model, customer, service, at));
+    int32_t day = nilai_model_day(model, from_s * 1000);
+    for (int64_t at; (at = nilai_model_day_start_ms(model, day) / 1000) < limit_s; day++)
+        CHECK(at < from_s || !would_change(model, customer, service, at));
+    int64_t near_s = deadline_s - 600 > from_s ? deadline_s - 600 : from_s;
+    for (int64_t at = near_s; at < limit_s; at++)
+        CHECK(!would_change(model, customer, service, at));
+}
+
+/* Goal: a deadline is the first whole second at which anything published changes, and the cheap
+ * bound is never after it.
+ * Method: thousands of random customers and parameters, after each of their events; every
+ * second around the deadline and every hour of the years before it, by the definition. */
+TEST(deadline_is_the_first_second_that_changes_anything)
+{
+    uint64_t seed = test_seed(1), found = 0, never = 0;
+    for (int i = 0; i < CUSTOMERS; i++) {
+        struct nilai_model model = random_model(&seed);
+        struct random_customer random;
+        struct nilai_change changes[CHANGES_MAX];
+        int64_t now_ms = TEST_START_MS;
+        int events = 1 + (int)(next_random(&seed) % EVENTS_MAX);
+        random_customer_init(&random, &seed);
+        for (int e = 0; e < events; e++) {
+            size_t count = 0;
+            now_ms += (int64_t)(random_gap_days(&seed) * NILAI_DAY_MS / 20);
+            random_customer_fire(&model, &random, now_ms, changes, CHANGES_MAX, &count);
+            struct nilai_event event = random_event(&random, &seed, now_ms);
+            random_customer_apply(&model, &random, &event, changes, CHANGES_MAX, &count);
+        }
+        if (i % 4 == 0) { /* long silence, down to customers for whom nothing will change any more */
+            size_t count = 0;
+            now_ms += (int64_t)(next_uniform(&seed) * 20 * 365 * NILAI_DAY_MS);
+            random_customer_fire(&model, &random, now_ms, changes, CHANGES_MAX, &count);
+        }
+        const struct nilai_customer *customer = &random.customer;
+        const struct nilai_service *service = random_customer_service(&random);
+        if (!customer->rhythm.bought) {
+            CHECK_EQ(customer->wake_s, NILAI_NEVER_S);
+            continue;
+        }
+        int64_t deadline_s = nilai_customer_next_deadline_s(&model, customer, service);
+        CHECK(customer->wake_s > customer->current_ms / 1000);
+        CHECK(customer->wake_s <= deadline_s);
+        check_none_before(&model, customer, service, deadline_s);
+        if (deadline_s == NILAI_NEVER_S) {
+            never++;
+            continue;
+        }
+        CHECK(would_change(&model, customer, service, deadline_s));
+        found++;
+    }
+    CHECK(found > CUSTOMERS / 2);
+    CHECK(never > 0);
+}
+
+static bool same_change(const struct nilai_change *a, const struct nilai_change *b)
+{
+    return a->is_band == b->is_band && a->seq == b->seq && a->at_ms == b->at_ms &&
+           memcmp(&a->to, &b->to, sizeof a->to) == 0 && a->eta == b->eta &&
+           a->clv_365 == b->clv_365 && a->net_year == b->net_year;
+}
+
+/* Goal: how the clock gets there does not matter. Method: one copy of each customer sees the
+ * clock in one jump, another in many small ones, a third only at its own events. */
+TEST(changes_do_not_depend_on_the_steps_of_the_clock)
+{
+    uint64_t seed = test_seed(2), total = 0;
+    for (int i = 0; i < CUSTOMERS; i++) {
+        struct nilai_model model = random_model(&seed);
+        struct random_customer jump, creep;
+        static struct nilai_change jumped[CHANGES_MAX], crept[CHANGES_MAX];
+        size_t jump_count = 0, creep_count = 0;
+        int64_t now_ms = TEST_START_MS;
+        random_customer_init(&jump, &seed);
+        creep = jump;
+        for (int e = 0; e < 15; e++) {
+            int64_t next_ms = now_ms + (int64_t)(random_gap_days(&seed) * NILAI_DAY_MS / 3);
+            for (int step = 1; step < 40; step++)
+                random_customer_fire(&model, &creep, now_ms + (next_ms - now_ms) / 40 * step, crept,
+                                     CHANGES_MAX, &creep_count);
+            random_customer_fire(&model, &creep, next_ms, crept, CHANGES_MAX, &creep_count);
+            random_customer_fire(&model, &jump, next_ms, jumped, CHANGES_MAX, &jump_count);
+            now_ms = next_ms;
+
+            /* One in four is late, by up to 200 days. */
+            int64_t late_ms = next_random(&seed) % 4 == 0
+                                  ? (int64_t)(next_uniform(&seed) * 200 * NILAI_DAY_MS)
+                                  : 0;
+            struct nilai_event event = random_event(&jump, &seed, now_ms - late_ms);
+            creep.events = jump.events;
+            random_customer_apply(&model, &creep, &event, crept, CHANGES_MAX, &creep_count);
+            random_customer_apply(&model, &jump, &event, jumped, CHANGES_MAX, &jump_count);
+        }
+        CHECK_EQ(jump_count, creep_count);
+        for (size_t c = 0; c < jump_count; c++)
+            CHECK(same_change(&jumped[c], &crept[c]));
+        total += jump_count;
+    }
+    CHECK(total > CUSTOMERS);
+}
+
+/* Goal: the clock may jump to the end of time without anything running away.
+ * Method: random customers, one event, then the year 9999; the deadlines end. */
+TEST(the_end_of_time_is_reached_in_few_steps)
+{
+    uint64_t seed = test_seed(3);
+    for (int i = 0; i < 300; i++) {
+        struct nilai_model model = random_model(&seed);
+        struct random_customer random;
+        struct nilai_change changes[CHANGES_MAX];
+        size_t count = 0;
+        random_customer_init(&random, &seed);
+        for (int e = 0; e < 6; e++) {
+            struct nilai_event event = random_event(&random, &seed, e * INT64_C(1000));
+            random_customer_fire(&model, &random, event.ts_ms, changes, CHANGES_MAX, &count);
+            random_customer_apply(&model, &random, &event, changes, CHANGES_MAX, &count);
+        }
+        count = 0;
+        random_customer_fire(&model, &random, NILAI_TIME_MAX_MS, changes, CHANGES_MAX, &count);
+        CHECK(count < 60);
+        CHECK_EQ(random.customer.wake_s, NILAI_NEVER_S);
+    }
+}
+
+/* Goal: most events do not pay for a search. Method: the share of fires that find nothing among
+ * customers who buy regularly; each is one early wake. */
+TEST(wakes_are_few)
+{
+    uint64_t seed = test_seed(4), wakes = 0, events = 0;
+    struct nilai_model model;
+    nilai_model_defaults(&model);
+    CHECK_EQ(nilai_model_prepare(&model, NULL), NILAI_OK);
+    for (int i = 0; i < 200; i++) {
+        struct random_customer random;
+        struct nilai_change changes[CHANGES_MAX];
+        int64_t now_ms = TEST_START_MS;
+        random_customer_init(&random, &seed);
+        for (int e = 0; e < 60; e++, events++) {
+            size_t count = 0;
+            now_ms += (int64_t)(-log(1 - next_uniform(&seed)) * 10 * NILAI_DAY_MS);
+            wakes += random.customer.wake_s <= now_ms / 1000;
+            random_customer_fire(&model, &random, now_ms, changes, CHANGES_MAX, &count);
+            struct nilai_event event = {.type = NILAI_PURCHASE, .ts_ms = now_ms};
+            event.purchase.amount = 100000, event.purchase.cost = 70000;
+            random.events++;
+            random_customer_apply(&model, &random, &event, changes, CHANGES_MAX, &count);
+        }
+    }
+    printf("%" PRIu64 " wakes in %" PRIu64 " events\n", wakes, events);
+    CHECK(wakes < events / 2);
+}
