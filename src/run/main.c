@@ -8,6 +8,7 @@
 #include "nilai/base/nearest.h"
 #include "nilai/run/check.h"
 #include "nilai/run/config.h"
+#include "nilai/run/replay.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"replay", nilai_replay_main, "events of a file in, changes out as JSON lines"},
     {"check", nilai_check_main, "validate a configuration and print the effective one"},
 };
 
