@@ -32,6 +32,7 @@ struct reader {
     yaml_event_t event; /* the one in hand */
     bool holds_event;
     char path[NILAI_CONFIG_PATH_SIZE]; /* "alerts.medium" */
+    size_t key_line; /* of the last key: a block below it begins a line later */
     size_t depth;
     struct seen *seen;
     size_t seen_count;
@@ -137,6 +138,7 @@ static enum nilai_status enter_key(struct reader *reader)
         return fail_at(reader, line_of(reader), "a key is a plain name");
     const char *key = (const char *)reader->event.data.scalar.value;
     size_t used = strlen(reader->path), size = strlen(key);
+    reader->key_line = line_of(reader);
     if (size == 0 || used + 1 + size >= sizeof reader->path)
         return fail_at(reader, line_of(reader), "a key of %zu bytes below `%s`", size, reader->path);
     snprintf(reader->path + used, sizeof reader->path - used, "%s%s", used > 0 ? "." : "", key);
@@ -152,12 +154,12 @@ static bool is_section(const char *path)
 
 /* ---- Values ----------------------------------------------------------------------------- */
 
-static enum nilai_status assign(struct reader *reader, const char *value)
+static enum nilai_status assign(struct reader *reader, size_t line, const char *value)
 {
     struct nilai_error inner = {0};
     enum nilai_status status = nilai_config_assign(reader->config, reader->path, value, &inner);
     if (status != NILAI_OK)
-        return fail_at(reader, line_of(reader), "%s", inner.text);
+        return fail_at(reader, line, "%s", inner.text);
     return NILAI_OK;
 }
 
@@ -168,14 +170,14 @@ static enum nilai_status read_scalar(struct reader *reader)
     bool nothing = plain && (value[0] == '\0' || strcmp(value, "~") == 0 ||
                              strcmp(value, "null") == 0);
     if (!nothing)
-        return assign(reader, value);
+        return assign(reader, line_of(reader), value);
     bool property = strncmp(reader->path, "kafka.", 6) == 0;
     /* A section whose lines are all commented out is an empty one. */
     if (is_section(reader->path) && !property)
         return NILAI_OK;
     if (property || nilai_setting_find(reader->path) != NULL)
         return fail_at(reader, line_of(reader), "%s has no value", reader->path);
-    return assign(reader, ""); /* says what is unknown */
+    return assign(reader, line_of(reader), ""); /* says what is unknown */
 }
 
 /* A list of topics is handed over as one text with commas, as the environment writes it. */
@@ -201,7 +203,7 @@ static enum nilai_status read_list(struct reader *reader)
     if (reader->event.type != YAML_SEQUENCE_END_EVENT)
         return fail_at(reader, line_of(reader), "%s: an item of the list is a plain name",
                        reader->path);
-    return assign(reader, list);
+    return assign(reader, reader->key_line, list);
 }
 
 static enum nilai_status read_section(struct reader *reader);
@@ -218,10 +220,10 @@ static enum nilai_status read_value(struct reader *reader)
     }
     NILAI_ASSERT(reader->event.type == YAML_MAPPING_START_EVENT);
     if (nilai_setting_find(reader->path) != NULL)
-        return fail_at(reader, line_of(reader), "%s has one value, it is not a section",
+        return fail_at(reader, reader->key_line, "%s has one value, it is not a section",
                        reader->path);
     if (!is_section(reader->path))
-        return assign(reader, ""); /* says what is unknown */
+        return assign(reader, reader->key_line, ""); /* says what is unknown */
     return read_section(reader);
 }
 

@@ -137,17 +137,18 @@ static bool find_slot(struct nilai_options *options, const struct word *word, st
 static enum nilai_status unknown_option(struct nilai_options *options, const struct word *word)
 {
     const struct nilai_command *command = options->command;
+    if (word->shown[1] != '-')
+        return misuse(options, "there is no option -%s", word->name);
     struct nilai_nearest nearest;
-    char hint[NILAI_NEAREST_TEXT_SIZE];
     nilai_nearest_init(&nearest, word->name);
     for (size_t i = 0; i < command->option_count; i++)
         nilai_nearest_consider(&nearest, command->options[i].name);
     const char *const common[] = {"help", "version", "config", "set"};
     for (size_t i = 0; i < (command->configures ? 4 : 2); i++)
         nilai_nearest_consider(&nearest, common[i]);
-    bool is_long = word->shown[1] == '-';
-    return misuse(options, "there is no option %s%.60s%s", is_long ? "--" : "-", word->name,
-                  is_long ? nilai_nearest_text(&nearest, hint) : "");
+    if (nearest.best == NULL)
+        return misuse(options, "there is no option --%s", word->name);
+    return misuse(options, "there is no option --%s (did you mean --%s?)", word->name, nearest.best);
 }
 
 /* Takes the option at argv[*next] and, if it has one, its value. */
