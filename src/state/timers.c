@@ -382,14 +382,13 @@ static int64_t next_start(const struct nilai_timers *timers)
     return next;
 }
 
-/* Coarsest first, as what it sends on may go into a slot that begins now, too: then it is
- * due or goes to a later slot, never into the one that is spread next. */
+/* What a wheel sends on goes into slots after now or is due, so the order does not matter. */
 static void enter(struct nilai_timers *timers, int64_t second)
 {
     NILAI_ASSERT(second > timers->now_s);
 
     timers->now_s = second;
-    for (int i = WHEELS - 1; i >= 0; i--) {
+    for (int i = 0; i < WHEELS; i++) {
         const struct wheel *wheel = &timers->wheels[i];
         if (second % (INT64_C(1) << wheel->shift) == 0)
             spread(timers, wheel->first_head + slot_of(wheel, second));
