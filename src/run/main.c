@@ -8,6 +8,7 @@
 #include "nilai/base/nearest.h"
 #include "nilai/run/check.h"
 #include "nilai/run/config.h"
+#include "nilai/run/loadgen.h"
 #include "nilai/run/replay.h"
 
 #include <stdio.h>
@@ -21,6 +22,7 @@ struct command {
 
 static const struct command commands[] = {
     {"replay", nilai_replay_main, "events of a file in, changes out as JSON lines"},
+    {"loadgen", nilai_loadgen_main, "synthetic customers with known truth, into Kafka or a file"},
     {"check", nilai_check_main, "validate a configuration and print the effective one"},
 };
 

@@ -549,24 +549,36 @@ static double expected_facts(double rate, double leave_p, double days)
     return purchases * (1 + tickets * 3.1 + surveys);
 }
 
-/* The mean over a pilot sample that is the same at every scale. */
-static double mean_facts(const struct nilai_population_options *options, double scale)
+/* A sample of customers, to find out beforehand how much the whole will buy. */
+struct pilot {
+    double days;
+    struct { double rate, leave; } customers[PILOT_CUSTOMERS];
+};
+
+static void draw_pilot(struct pilot *pilot, const struct nilai_population_options *options)
 {
     struct nilai_random random;
-    double sum = 0, days = (double)options->span_ms / DAY_MS;
-
     nilai_random_init(&random, options->seed, 2);
+    pilot->days = (double)options->span_ms / DAY_MS;
     for (int i = 0; i < PILOT_CUSTOMERS; i++) {
-        double rate = draw_rate(&random, options->skew) * scale;
-        double p = nilai_random_beta(&random, LEAVE_A, LEAVE_B) / fmax(1, scale);
-        sum += expected_facts(rate, p, days * (1 - 0.5 * (i + 0.5) / PILOT_CUSTOMERS));
+        pilot->customers[i].rate = draw_rate(&random, options->skew);
+        pilot->customers[i].leave = nilai_random_beta(&random, LEAVE_A, LEAVE_B);
     }
+}
+
+static double mean_facts(const struct pilot *pilot, double scale)
+{
+    double sum = 0;
+    for (int i = 0; i < PILOT_CUSTOMERS; i++)
+        sum += expected_facts(pilot->customers[i].rate * scale,
+                              pilot->customers[i].leave / fmax(1, scale),
+                              pilot->days * (1 - 0.5 * (i + 0.5) / PILOT_CUSTOMERS));
     return sum / PILOT_CUSTOMERS;
 }
 
 /* Multiplies the rates until the span holds the wanted number of facts; if it holds too many
  * even with next to no repeats, customers join more slowly. */
-static void find_scale(struct nilai_population *population)
+static void find_scale(struct nilai_population *population, const struct pilot *pilot)
 {
     const struct nilai_population_options *options = &population->options;
     double wanted = (double)options->events / options->customers;
@@ -575,7 +587,7 @@ static void find_scale(struct nilai_population *population)
     population->join_window_ms = 0.5 * (double)options->span_ms;
     if (options->events == 0)
         return;
-    double low = 0x1p-20, high = 0x1p30, least = mean_facts(options, low);
+    double low = 0x1p-20, high = 0x1p30, least = mean_facts(pilot, low);
     if (wanted <= least) {
         population->scale = low;
         population->join_window_ms = (double)options->span_ms * least / wanted;
@@ -583,18 +595,18 @@ static void find_scale(struct nilai_population *population)
     }
     while (high / low > 1.001) {
         double middle = sqrt(low * high);
-        *(mean_facts(options, middle) < wanted ? &low : &high) = middle;
+        *(mean_facts(pilot, middle) < wanted ? &low : &high) = middle;
     }
     population->scale = low;
 }
 
 /* Buckets so wide that each holds a few facts, and so many that they hold the span or the
  * maximum is reached. */
-static void size_queue(struct nilai_population *population)
+static void size_queue(struct nilai_population *population, const struct pilot *pilot)
 {
     const struct nilai_population_options *options = &population->options;
     double facts = options->events > 0 ? (double)options->events
-                                       : mean_facts(options, 1) * options->customers;
+                                       : mean_facts(pilot, 1) * options->customers;
     double width_ms = (double)options->span_ms * FACTS_PER_BUCKET / facts;
     uint64_t buckets = BUCKETS_MIN;
 
@@ -646,8 +658,15 @@ enum nilai_status nilai_population_create(const struct nilai_population_options 
     for (int level = GRIEVANCE_MIN; level <= GRIEVANCE_MAX; level++)
         population->grievance_odds[level - GRIEVANCE_MIN] =
             nilai_random_exp(nilai_random_ln(options->grievance) * level);
-    find_scale(population);
-    size_queue(population);
+    struct pilot *pilot = malloc(sizeof *pilot);
+    if (pilot == NULL) {
+        nilai_population_destroy(population);
+        return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
+    }
+    draw_pilot(pilot, options);
+    find_scale(population, pilot);
+    size_queue(population, pilot);
+    free(pilot);
     /* calloc of this size is lazy: a customer takes memory when they join. */
     population->members = calloc(options->customers, sizeof *population->members);
     population->buckets = calloc(population->bucket_mask + 1, sizeof *population->buckets);

@@ -45,9 +45,11 @@ double nilai_random_exp(double x)
         return 0;
     double n = rint(x / LN2);
     double r = (x - n * LN2_HIGH) - n * LN2_LOW;
+    static const double inverse[] = {1, 1.0 / 2, 1.0 / 3, 1.0 / 4, 1.0 / 5, 1.0 / 6, 1.0 / 7,
+                                     1.0 / 8, 1.0 / 9, 1.0 / 10, 1.0 / 11, 1.0 / 12, 1.0 / 13};
     double series = 1;
-    for (int k = 14; k >= 1; k--)
-        series = 1 + series * r / k;
+    for (size_t k = NILAI_ARRAY_LEN(inverse); k > 0; k--)
+        series = 1 + series * r * inverse[k - 1];
 
     uint64_t bits = (uint64_t)((int64_t)n + 1023) << 52;
     double power;

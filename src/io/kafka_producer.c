@@ -1,0 +1,217 @@
+#include "nilai/io/kafka_producer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kafka_client.h"
+#include "nilai/base/clock.h"
+
+enum { METADATA_PAUSE_MS = 100, PURGE_MS = 1000 };
+
+struct nilai_kafka_producer {
+    rd_kafka_t *client;
+    rd_kafka_topic_t *topics[NILAI_INPUT_TOPICS_MAX];
+    size_t topic_count;
+    struct nilai_kafka_producer_counts counts;
+    enum nilai_status failure; /* of the first message that was given up */
+    struct nilai_error reason;
+};
+
+/* ---- acknowledgements ---- */
+
+static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *context)
+{
+    (void)client;
+    struct nilai_kafka_producer *producer = context;
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        producer->counts.delivered++;
+        return;
+    }
+    if (producer->counts.failed++ == 0)
+        producer->failure = nilai_error_set(&producer->reason, nilai_kafka_client_status(message->err),
+                                            "topic %s: a message was not delivered: %s",
+                                            rd_kafka_topic_name(message->rkt),
+                                            rd_kafka_err2str(message->err));
+}
+
+/* A fatal error fails all messages, but not necessarily one that we can still wait for. */
+static void note_fatal(struct nilai_kafka_producer *producer)
+{
+    char text[256];
+    rd_kafka_resp_err_t code = rd_kafka_fatal_error(producer->client, text, sizeof text);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && producer->failure == NILAI_OK)
+        producer->failure = nilai_error_set(&producer->reason, nilai_kafka_client_status(code),
+                                            "kafka: %s", text);
+}
+
+enum nilai_status nilai_kafka_producer_poll(struct nilai_kafka_producer *producer, int timeout_ms,
+                                            struct nilai_error *error)
+{
+    rd_kafka_poll(producer->client, timeout_ms);
+    note_fatal(producer);
+    if (producer->failure == NILAI_OK)
+        return NILAI_OK;
+    return nilai_error_set(error, producer->failure, "%s", producer->reason.text);
+}
+
+/* ---- sending ---- */
+
+enum nilai_status nilai_kafka_producer_send(struct nilai_kafka_producer *producer, size_t topic,
+                                            const void *key, size_t key_size, const void *value,
+                                            size_t value_size, int64_t timestamp_ms,
+                                            struct nilai_error *error)
+{
+    NILAI_ASSERT(topic < producer->topic_count);
+    rd_kafka_topic_t *handle = producer->topics[topic];
+    /* The library reads a message of NULL and a size other than 0 as a bug. */
+    NILAI_ASSERT(value != NULL || value_size == 0);
+    rd_kafka_resp_err_t code = rd_kafka_producev(
+        producer->client, RD_KAFKA_V_RKT(handle), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_KEY(key, key_size), RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value_size),
+        RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_END);
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        return NILAI_AGAIN;
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        return nilai_error_set(error, NILAI_CONFIG,
+                               "a message of %zu bytes is more than kafka.message.max.bytes allows",
+                               key_size + value_size);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return nilai_error_set(error, nilai_kafka_client_status(code), "topic %s: %s",
+                               rd_kafka_topic_name(handle), rd_kafka_err2str(code));
+    producer->counts.sent++;
+    return NILAI_OK;
+}
+
+uint64_t nilai_kafka_producer_pending(const struct nilai_kafka_producer *producer)
+{
+    return producer->counts.sent - producer->counts.delivered - producer->counts.failed;
+}
+
+const struct nilai_kafka_producer_counts *
+nilai_kafka_producer_counts(const struct nilai_kafka_producer *producer)
+{
+    return &producer->counts;
+}
+
+/* ---- connecting ---- */
+
+static enum nilai_status check_topics(const struct rd_kafka_metadata *metadata,
+                                      const struct nilai_kafka_producer_options *options,
+                                      struct nilai_error *error)
+{
+    int first_count = 0;
+    for (size_t i = 0; i < options->topic_count; i++) {
+        const struct rd_kafka_metadata_topic *found = NULL;
+        for (int k = 0; k < metadata->topic_cnt; k++)
+            if (strcmp(metadata->topics[k].topic, options->topics[i]) == 0)
+                found = &metadata->topics[k];
+        if (found == NULL || found->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+            return nilai_error_set(error, NILAI_CONFIG, "topic %s does not exist", options->topics[i]);
+        if (found->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+            return nilai_error_set(error, nilai_kafka_client_status(found->err), "topic %s: %s",
+                                   options->topics[i], rd_kafka_err2str(found->err));
+        if (i == 0)
+            first_count = found->partition_cnt;
+        else if (found->partition_cnt != first_count)
+            return nilai_error_set(error, NILAI_CONFIG,
+                                   "topics %s and %s have %d and %d partitions; it must be the same "
+                                   "number, so that a customer falls into the same one of each",
+                                   options->topics[0], options->topics[i], first_count,
+                                   found->partition_cnt);
+    }
+    return NILAI_OK;
+}
+
+/* A leader that is being elected, or a broker that just starts, is worth another try. */
+static bool is_passing(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+}
+
+/* The first answer of the cluster, and whether it has what we need. */
+static enum nilai_status look_around(struct nilai_kafka_producer *producer,
+                                     const struct nilai_kafka_producer_options *options,
+                                     struct nilai_error *error)
+{
+    uint64_t end_ns = nilai_clock_monotonic_ns() + (uint64_t)options->connect_timeout_ms * 1000000;
+    for (;;) {
+        uint64_t now_ns = nilai_clock_monotonic_ns();
+        int left_ms = now_ns < end_ns ? (int)((end_ns - now_ns) / 1000000) + 1 : 1;
+        const struct rd_kafka_metadata *metadata;
+        rd_kafka_resp_err_t code = rd_kafka_metadata(producer->client, 0, NULL, &metadata, left_ms);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            enum nilai_status status = check_topics(metadata, options, error);
+            rd_kafka_metadata_destroy(metadata);
+            return status;
+        }
+        if (!is_passing(code) || nilai_clock_monotonic_ns() + METADATA_PAUSE_MS * 1000000u >= end_ns)
+            return nilai_error_set(error, nilai_kafka_client_status(code),
+                                   "kafka: no broker answered within %d ms: %s",
+                                   options->connect_timeout_ms, rd_kafka_err2str(code));
+        rd_kafka_poll(producer->client, METADATA_PAUSE_MS);
+    }
+}
+
+static enum nilai_status open_topics(struct nilai_kafka_producer *producer,
+                                     const struct nilai_kafka_producer_options *options,
+                                     struct nilai_error *error)
+{
+    for (size_t i = 0; i < options->topic_count; i++) {
+        producer->topics[i] = rd_kafka_topic_new(producer->client, options->topics[i], NULL);
+        if (producer->topics[i] == NULL)
+            return nilai_error_set(error, NILAI_CONFIG, "topic %s: %s", options->topics[i],
+                                   rd_kafka_err2str(rd_kafka_last_error()));
+        producer->topic_count++;
+    }
+    return NILAI_OK;
+}
+
+static enum nilai_status open_client(struct nilai_kafka_producer *producer,
+                                     const struct nilai_kafka_producer_options *options,
+                                     struct nilai_error *error)
+{
+    rd_kafka_conf_t *config;
+    enum nilai_status status = nilai_kafka_config_create(NILAI_KAFKA_PRODUCER, options->given,
+                                                         options->given_count, NULL, 0, &config, error);
+    if (status != NILAI_OK)
+        return status;
+    rd_kafka_conf_set_opaque(config, producer);
+    rd_kafka_conf_set_dr_msg_cb(config, on_delivery);
+    return nilai_kafka_client_create(RD_KAFKA_PRODUCER, config, &producer->client, error);
+}
+
+enum nilai_status nilai_kafka_producer_create(const struct nilai_kafka_producer_options *options,
+                                              struct nilai_kafka_producer **result,
+                                              struct nilai_error *error)
+{
+    NILAI_ASSERT(options->topic_count >= 1 && options->topic_count <= NILAI_INPUT_TOPICS_MAX);
+    struct nilai_kafka_producer *producer = calloc(1, sizeof *producer);
+    if (producer == NULL)
+        return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
+    enum nilai_status status = open_client(producer, options, error);
+    if (status == NILAI_OK)
+        status = open_topics(producer, options, error);
+    if (status == NILAI_OK)
+        status = look_around(producer, options, error);
+    if (status != NILAI_OK) {
+        nilai_kafka_producer_destroy(producer);
+        return status;
+    }
+    *result = producer;
+    return NILAI_OK;
+}
+
+void nilai_kafka_producer_destroy(struct nilai_kafka_producer *producer)
+{
+    if (producer == NULL)
+        return;
+    for (size_t i = 0; i < producer->topic_count; i++)
+        rd_kafka_topic_destroy(producer->topics[i]);
+    if (producer->client != NULL) {
+        /* Undelivered messages are given up here; destroy would wait for them. */
+        rd_kafka_purge(producer->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_flush(producer->client, PURGE_MS);
+        rd_kafka_destroy(producer->client);
+    }
+    free(producer);
+}
