@@ -2,21 +2,25 @@
 
 enum { TIMESTAMP = -1, NANOSECONDS_END = 1000000000 };
 
-/* A length or number that follows the first byte; false if it is cut short. */
-static bool take_number(struct nilai_cursor *cursor, size_t width, uint64_t *number)
-{
-    if (nilai_cursor_left(cursor) < width)
-        return false;
-    *number = nilai_cursor_load(cursor->at, width);
-    cursor->at += width;
-    return true;
-}
+/* 0..7f and e0..ff: 1. a0..bf: 1 and the length. c0, c2, c3: 1. Numbers: 1 and their width.
+ * d4..d8: 2 and the length. Containers, too (their depth counts), and all else: 0. */
+const uint8_t nilai_msgpack_sizes[256] = {
+    [0x00 ... 0x7f] = 1,
+    [0xa0] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+    [0xb0] = 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32,
+    [0xc0] = 1, [0xc2] = 1, [0xc3] = 1, [0xca] = 5, [0xcb] = 9,
+    [0xcc] = 2, [0xcd] = 3, [0xce] = 5, [0xcf] = 9,
+    [0xd0] = 2, [0xd1] = 3, [0xd2] = 5, [0xd3] = 9,
+    [0xd4] = 3, [0xd5] = 4, [0xd6] = 6, [0xd7] = 10, [0xd8] = 18,
+    [0xe0 ... 0xff] = 1,
+};
 
-static enum nilai_status take_unsigned(struct nilai_cursor *cursor, size_t width, struct nilai_value *value)
+static const uint8_t *take_unsigned(const uint8_t *at, const uint8_t *end, size_t width,
+                                    struct nilai_value *value)
 {
-    uint64_t number;
-    if (!take_number(cursor, width, &number))
-        return NILAI_AGAIN;
+    if ((size_t)(end - at) < width)
+        return NULL;
+    uint64_t number = nilai_msgpack_load(at, width);
     if (number <= INT64_MAX) {
         value->kind = NILAI_VALUE_INTEGER;
         value->integer = (int64_t)number;
@@ -25,103 +29,109 @@ static enum nilai_status take_unsigned(struct nilai_cursor *cursor, size_t width
         value->real = (double)number;
         value->natural = number;
     }
-    return NILAI_OK;
+    return at + width;
 }
 
-static enum nilai_status take_signed(struct nilai_cursor *cursor, size_t width, struct nilai_value *value)
+static const uint8_t *take_signed(const uint8_t *at, const uint8_t *end, size_t width,
+                                  struct nilai_value *value)
 {
-    uint64_t number;
-    if (!take_number(cursor, width, &number))
-        return NILAI_AGAIN;
+    if ((size_t)(end - at) < width)
+        return NULL;
     size_t unused = 64 - 8 * width;
     value->kind = NILAI_VALUE_INTEGER;
-    value->integer = (int64_t)(number << unused) >> unused;
-    return NILAI_OK;
+    value->integer = (int64_t)(nilai_msgpack_load(at, width) << unused) >> unused;
+    return at + width;
 }
 
-static enum nilai_status take_real(struct nilai_cursor *cursor, size_t width, struct nilai_value *value)
+static const uint8_t *take_single(const uint8_t *at, const uint8_t *end, struct nilai_value *value)
 {
-    uint64_t bits;
-    if (!take_number(cursor, width, &bits))
-        return NILAI_AGAIN;
+    if ((size_t)(end - at) < sizeof(uint32_t))
+        return NULL;
+    uint32_t bits = (uint32_t)nilai_msgpack_load(at, sizeof bits);
+    float number;
+    memcpy(&number, &bits, sizeof number);
     value->kind = NILAI_VALUE_REAL;
-    if (width == sizeof(float)) {
-        uint32_t half = (uint32_t)bits;
-        float number;
-        memcpy(&number, &half, sizeof number);
-        value->real = number;
-    } else {
-        memcpy(&value->real, &bits, sizeof value->real);
-    }
-    return NILAI_OK;
+    value->real = number;
+    return at + sizeof bits;
 }
 
-static enum nilai_status take_simple(uint8_t kind, int64_t integer, struct nilai_value *value)
+static const uint8_t *take_double(const uint8_t *at, const uint8_t *end, struct nilai_value *value)
+{
+    if ((size_t)(end - at) < sizeof(uint64_t))
+        return NULL;
+    uint64_t bits = nilai_msgpack_load(at, sizeof bits);
+    value->kind = NILAI_VALUE_REAL;
+    memcpy(&value->real, &bits, sizeof value->real);
+    return at + sizeof bits;
+}
+
+static const uint8_t *take_simple(const uint8_t *at, uint8_t kind, int64_t integer, struct nilai_value *value)
 {
     value->kind = kind;
     value->integer = integer;
-    return NILAI_OK;
+    return at;
 }
 
-static enum nilai_status take_extension(struct nilai_cursor *cursor, uint32_t size, struct nilai_value *value)
+static const uint8_t *take_extension(const uint8_t *at, const uint8_t *end, uint32_t size,
+                                     struct nilai_value *value)
 {
-    if (cursor->at == cursor->end)
-        return NILAI_AGAIN;
-    value->extension = (int8_t)*cursor->at++;
-    return nilai_cursor_bytes(cursor, NILAI_VALUE_EXTENSION, size, value);
+    if (at == end)
+        return NULL;
+    value->extension = (int8_t)*at;
+    return nilai_msgpack_bytes(at + 1, end, NILAI_VALUE_EXTENSION, size, value);
 }
 
 /* What has its length, of `width` bytes, after the first byte. */
-static enum nilai_status take_sized(struct nilai_cursor *cursor, uint8_t kind, size_t width,
-                                    struct nilai_value *value)
+static const uint8_t *take_sized(const uint8_t *at, const uint8_t *end, uint8_t kind, size_t width,
+                                 struct nilai_value *value)
 {
-    uint64_t size;
-    if (!take_number(cursor, width, &size))
-        return NILAI_AGAIN;
+    if ((size_t)(end - at) < width)
+        return NULL;
+    uint32_t size = (uint32_t)nilai_msgpack_load(at, width);
+    at += width;
     if (kind == NILAI_VALUE_EXTENSION)
-        return take_extension(cursor, (uint32_t)size, value);
+        return take_extension(at, end, size, value);
     if (kind == NILAI_VALUE_ARRAY || kind == NILAI_VALUE_MAP)
-        return nilai_cursor_container(cursor, kind, (uint32_t)size, value);
-    return nilai_cursor_bytes(cursor, kind, (uint32_t)size, value);
+        return nilai_msgpack_container(at, end, kind, size, value);
+    return nilai_msgpack_bytes(at, end, kind, size, value);
 }
 
-enum nilai_status nilai_cursor_take_rare(struct nilai_cursor *cursor, uint8_t first,
-                                         struct nilai_value *value)
+const uint8_t *nilai_msgpack_take_rare(const uint8_t *at, const uint8_t *end, uint8_t first,
+                                       struct nilai_value *value)
 {
-    NILAI_ASSERT(first >= 0xc0 && first <= 0xdf);
     switch (first) {
-    case 0xc0: return take_simple(NILAI_VALUE_NULL, 0, value);
-    case 0xc2: return take_simple(NILAI_VALUE_BOOL, 0, value);
-    case 0xc3: return take_simple(NILAI_VALUE_BOOL, 1, value);
-    case 0xc4: return take_sized(cursor, NILAI_VALUE_BINARY, 1, value);
-    case 0xc5: return take_sized(cursor, NILAI_VALUE_BINARY, 2, value);
-    case 0xc6: return take_sized(cursor, NILAI_VALUE_BINARY, 4, value);
-    case 0xc7: return take_sized(cursor, NILAI_VALUE_EXTENSION, 1, value);
-    case 0xc8: return take_sized(cursor, NILAI_VALUE_EXTENSION, 2, value);
-    case 0xc9: return take_sized(cursor, NILAI_VALUE_EXTENSION, 4, value);
-    case 0xca: return take_real(cursor, 4, value);
-    case 0xcb: return take_real(cursor, 8, value);
-    case 0xcc: return take_unsigned(cursor, 1, value);
-    case 0xcd: return take_unsigned(cursor, 2, value);
-    case 0xce: return take_unsigned(cursor, 4, value);
-    case 0xcf: return take_unsigned(cursor, 8, value);
-    case 0xd0: return take_signed(cursor, 1, value);
-    case 0xd1: return take_signed(cursor, 2, value);
-    case 0xd2: return take_signed(cursor, 4, value);
-    case 0xd3: return take_signed(cursor, 8, value);
-    case 0xd4: return take_extension(cursor, 1, value);
-    case 0xd5: return take_extension(cursor, 2, value);
-    case 0xd6: return take_extension(cursor, 4, value);
-    case 0xd7: return take_extension(cursor, 8, value);
-    case 0xd8: return take_extension(cursor, 16, value);
-    case 0xd9: return take_sized(cursor, NILAI_VALUE_TEXT, 1, value);
-    case 0xda: return take_sized(cursor, NILAI_VALUE_TEXT, 2, value);
-    case 0xdb: return take_sized(cursor, NILAI_VALUE_TEXT, 4, value);
-    case 0xdc: return take_sized(cursor, NILAI_VALUE_ARRAY, 2, value);
-    case 0xdd: return take_sized(cursor, NILAI_VALUE_ARRAY, 4, value);
-    case 0xde: return take_sized(cursor, NILAI_VALUE_MAP, 2, value);
-    case 0xdf: return take_sized(cursor, NILAI_VALUE_MAP, 4, value);
-    default: return NILAI_INVALID;
+    case 0xc0: return take_simple(at, NILAI_VALUE_NULL, 0, value);
+    case 0xc2: return take_simple(at, NILAI_VALUE_BOOL, 0, value);
+    case 0xc3: return take_simple(at, NILAI_VALUE_BOOL, 1, value);
+    case 0xc4: return take_sized(at, end, NILAI_VALUE_BINARY, 1, value);
+    case 0xc5: return take_sized(at, end, NILAI_VALUE_BINARY, 2, value);
+    case 0xc6: return take_sized(at, end, NILAI_VALUE_BINARY, 4, value);
+    case 0xc7: return take_sized(at, end, NILAI_VALUE_EXTENSION, 1, value);
+    case 0xc8: return take_sized(at, end, NILAI_VALUE_EXTENSION, 2, value);
+    case 0xc9: return take_sized(at, end, NILAI_VALUE_EXTENSION, 4, value);
+    case 0xca: return take_single(at, end, value);
+    case 0xcb: return take_double(at, end, value);
+    case 0xcc: return take_unsigned(at, end, 1, value);
+    case 0xcd: return take_unsigned(at, end, 2, value);
+    case 0xce: return take_unsigned(at, end, 4, value);
+    case 0xcf: return take_unsigned(at, end, 8, value);
+    case 0xd0: return take_signed(at, end, 1, value);
+    case 0xd1: return take_signed(at, end, 2, value);
+    case 0xd2: return take_signed(at, end, 4, value);
+    case 0xd3: return take_signed(at, end, 8, value);
+    case 0xd4: return take_extension(at, end, 1, value);
+    case 0xd5: return take_extension(at, end, 2, value);
+    case 0xd6: return take_extension(at, end, 4, value);
+    case 0xd7: return take_extension(at, end, 8, value);
+    case 0xd8: return take_extension(at, end, 16, value);
+    case 0xd9: return take_sized(at, end, NILAI_VALUE_TEXT, 1, value);
+    case 0xda: return take_sized(at, end, NILAI_VALUE_TEXT, 2, value);
+    case 0xdb: return take_sized(at, end, NILAI_VALUE_TEXT, 4, value);
+    case 0xdc: return take_sized(at, end, NILAI_VALUE_ARRAY, 2, value);
+    case 0xdd: return take_sized(at, end, NILAI_VALUE_ARRAY, 4, value);
+    case 0xde: return take_sized(at, end, NILAI_VALUE_MAP, 2, value);
+    case 0xdf: return take_sized(at, end, NILAI_VALUE_MAP, 4, value);
+    default: return NULL; /* c1 */
     }
 }
 
@@ -132,21 +142,21 @@ static void split_time(const uint8_t *bytes, uint32_t size, int64_t *seconds, ui
     uint64_t packed;
     switch (size) {
     case 4:
-        *seconds = (int64_t)nilai_cursor_load(bytes, 4);
+        *seconds = (int64_t)nilai_msgpack_load(bytes, 4);
         *nanoseconds = 0;
         return;
     case 8:
-        packed = nilai_cursor_load(bytes, 8);
+        packed = nilai_msgpack_load(bytes, 8);
         *seconds = (int64_t)(packed & ((UINT64_C(1) << 34) - 1));
         *nanoseconds = packed >> 34;
         return;
     default:
-        *nanoseconds = nilai_cursor_load(bytes, 4);
-        *seconds = (int64_t)nilai_cursor_load(bytes + 4, 8);
+        *nanoseconds = nilai_msgpack_load(bytes, 4);
+        *seconds = (int64_t)nilai_msgpack_load(bytes + 4, 8);
     }
 }
 
-bool nilai_cursor_read_time(struct nilai_value *value, bool *bad)
+bool nilai_msgpack_read_time(struct nilai_value *value, bool *bad)
 {
     NILAI_ASSERT(value->kind == NILAI_VALUE_EXTENSION);
     uint32_t size = value->text.size;

@@ -25,7 +25,7 @@ static bool copy_rates(struct nilai_decoder *decoder)
         return false;
     memcpy(decoder->rates, rules->rates, rules->rate_count * sizeof *decoder->rates);
     for (size_t i = 0; i < rules->rate_count; i++) {
-        NILAI_ASSERT(memchr(decoder->rates[i].code, 0, sizeof decoder->rates[i].code) != NULL);
+        NILAI_ASSERT(strnlen(decoder->rates[i].code, sizeof decoder->rates[i].code) == 3);
         NILAI_ASSERT(decoder->rates[i].rate > 0 && isfinite(decoder->rates[i].rate));
     }
     decoder->rules.rates = decoder->rates;
@@ -35,7 +35,7 @@ static bool copy_rates(struct nilai_decoder *decoder)
 struct nilai_decoder *nilai_decoder_create(const struct nilai_decode_rules *rules)
 {
     NILAI_ASSERT(rules->format <= NILAI_FORMAT_AUTO);
-    NILAI_ASSERT(memchr(rules->base_currency, 0, sizeof rules->base_currency) != NULL);
+    NILAI_ASSERT(strnlen(rules->base_currency, sizeof rules->base_currency) == 3);
     NILAI_ASSERT(rules->margin >= 0 && rules->margin <= 1); /* else a default cost has no range */
     NILAI_ASSERT(rules->max_future_ms >= 0);
 

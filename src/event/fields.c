@@ -95,29 +95,12 @@ static const char *const kind_texts[NILAI_VALUE_KINDS] = {
 
 /* ---- values and names ---------------------------------------------------- */
 
-double nilai_value_number(const struct nilai_value *value)
-{
-    NILAI_ASSERT(nilai_value_is_number(value));
-    return value->kind == NILAI_VALUE_INTEGER ? (double)value->integer : value->real;
-}
-
-void nilai_value_note_element(struct nilai_value *array, uint32_t nth, const struct nilai_value *element)
-{
-    NILAI_ASSERT(array->kind == NILAI_VALUE_ARRAY);
-    if (element->kind != NILAI_VALUE_MAP)
-        array->all_maps = false;
-    if (!nilai_value_is_number(element))
-        array->all_numbers = false;
-    else if (nth < NILAI_ARRAY_LEN(array->ends))
-        array->ends[nth] = nilai_value_number(element);
-}
-
 /* True if each name has a slot of its own. */
 static bool fill_slots(struct nilai_field_index *index)
 {
     memset(index->slots, NILAI_FIELDS, sizeof index->slots);
     for (uint32_t field = 0; field < NILAI_FIELDS; field++) {
-        uint8_t *slot = &index->slots[nilai_name_slot(index->multiplier, index->words[field])];
+        uint8_t *slot = &index->slots[nilai_name_slot(index->multiplier, index->names[field].word)];
         if (*slot != NILAI_FIELDS)
             return false;
         *slot = (uint8_t)field;
@@ -144,14 +127,18 @@ void nilai_field_index_init(struct nilai_field_index *index)
 
     *index = (struct nilai_field_index){.multiplier = UINT64_C(0x9e3779b97f4a7c15)};
     for (uint32_t field = 0; field < NILAI_FIELDS; field++) {
-        const char *name = nilai_field_rows[field].name;
-        index->sizes[field] = (uint8_t)strlen(name);
-        index->words[field] = nilai_name_word(name, index->sizes[field]);
+        const struct nilai_field_row *row = &nilai_field_rows[field];
+        NILAI_ASSERT(row->choice_count <= NILAI_CHOICES_MAX);
+        index->names[field] = nilai_name_of(row->name);
+        for (uint32_t choice = 0; choice < row->choice_count; choice++)
+            index->choices[field][choice] = nilai_name_of(row->choices[choice]);
     }
     for (uint32_t type = 0; type <= NILAI_EVENT_TYPES; type++) {
         index->fields_of[type] = mask_of(type, false);
         index->required_of[type] = mask_of(type, true);
     }
+    for (uint32_t field = 0; field < NILAI_FIELDS; field++)
+        index->fields_under[nilai_field_rows[field].rule] |= UINT32_C(1) << field;
     uint32_t tries = 0;
     while (!fill_slots(index)) {
         NILAI_ASSERT(++tries < TRIES_MAX);
@@ -159,19 +146,13 @@ void nilai_field_index_init(struct nilai_field_index *index)
     }
 }
 
-static bool text_is(struct nilai_text text, const char *name)
+/* The number of the name among the field's choices, or `choice_count`. */
+static uint32_t find_choice(const struct nilai_field_index *index, enum nilai_field field,
+                            struct nilai_text text)
 {
-    /* The first byte alone tells most names apart. */
-    return text.size > 0 && text.data[0] == name[0] && strlen(name) == text.size &&
-           memcmp(name, text.data, text.size) == 0;
-}
-
-/* The index of the name, or `choice_count`. */
-static uint32_t find_choice(const struct nilai_field_row *row, struct nilai_text text)
-{
-    uint32_t choice = 0;
-    while (choice < row->choice_count &&
-           (row->choices[choice] == NULL || !text_is(text, row->choices[choice])))
+    uint64_t word = nilai_name_word(text.data, text.size);
+    uint32_t choice = 0, count = nilai_field_rows[field].choice_count;
+    while (choice < count && !nilai_name_is(&index->choices[field][choice], word, text.data, text.size))
         choice++;
     return choice;
 }
@@ -180,7 +161,11 @@ static uint32_t find_choice(const struct nilai_field_row *row, struct nilai_text
 
 struct check {
     const struct nilai_fields *fields;
+    const struct nilai_field_index *index;
     const struct nilai_decode_rules *rules;
+    uint32_t mine; /* the fields that are there and are the type's */
+    enum nilai_reject_class worst; /* NILAI_REJECT_CLASSES: no fault yet */
+    enum nilai_field worst_field;
     double rate; /* base units per unit of the event's currency; 0 if it is not known */
     /* What the judged values mean: a count of ten-thousandths, ms, the number of a choice;
      * seconds, a normalised score. */
@@ -195,7 +180,7 @@ static bool has(const struct check *check, enum nilai_field field)
     return check->fields->present >> field & 1;
 }
 
-static enum nilai_reject_class judge_text(const struct nilai_value *value, uint32_t size_min)
+static enum nilai_reject_class judge_string(const struct nilai_value *value, uint32_t size_min)
 {
     if (value->kind != NILAI_VALUE_TEXT)
         return NILAI_REJECT_WRONG_TYPE;
@@ -205,15 +190,26 @@ static enum nilai_reject_class judge_text(const struct nilai_value *value, uint3
     return NILAI_REJECT_NONE;
 }
 
+static enum nilai_reject_class judge_text(struct check *check, enum nilai_field field)
+{
+    return judge_string(&check->fields->values[field], 1);
+}
+
+static enum nilai_reject_class judge_label(struct check *check, enum nilai_field field)
+{
+    return judge_string(&check->fields->values[field], 0);
+}
+
 static enum nilai_reject_class judge_choice(struct check *check, enum nilai_field field)
 {
-    const struct nilai_field_row *row = &nilai_field_rows[field];
     const struct nilai_value *value = &check->fields->values[field];
+    uint32_t count = nilai_field_rows[field].choice_count;
+    check->found[field].integer = count; /* no choice */
     if (value->kind != NILAI_VALUE_TEXT)
         return NILAI_REJECT_WRONG_TYPE;
-    uint32_t choice = find_choice(row, value->text);
+    uint32_t choice = find_choice(check->index, field, value->text);
     check->found[field].integer = choice;
-    if (choice < row->choice_count)
+    if (choice < count)
         return NILAI_REJECT_NONE;
     return nilai_utf8_valid(value->text.data, value->text.size) ? NILAI_REJECT_UNKNOWN_VALUE
                                                                 : NILAI_REJECT_OUT_OF_RANGE;
@@ -264,8 +260,9 @@ static bool is_three_letters(struct nilai_text text)
     return text.size == 3 && is_letter(text.data[0]) && is_letter(text.data[1]) && is_letter(text.data[2]);
 }
 
-static enum nilai_reject_class judge_currency(const struct check *check, const struct nilai_value *value)
+static enum nilai_reject_class judge_currency(struct check *check, enum nilai_field field)
 {
+    const struct nilai_value *value = &check->fields->values[field];
     if (value->kind != NILAI_VALUE_TEXT)
         return NILAI_REJECT_WRONG_TYPE;
     if (!is_three_letters(value->text))
@@ -282,10 +279,10 @@ static double find_rate(const struct check *check)
         return 1;
     if (value->kind != NILAI_VALUE_TEXT || value->text.size != 3)
         return 0;
-    if (text_is(value->text, rules->base_currency))
+    if (memcmp(value->text.data, rules->base_currency, 3) == 0)
         return 1;
     for (size_t i = 0; i < rules->rate_count; i++)
-        if (text_is(value->text, rules->rates[i].code))
+        if (memcmp(value->text.data, rules->rates[i].code, 3) == 0)
             return rules->rates[i].rate;
     return 0;
 }
@@ -302,8 +299,9 @@ static enum nilai_reject_class judge_seconds(struct check *check, enum nilai_fie
     return NILAI_REJECT_NONE;
 }
 
-static enum nilai_reject_class judge_scale(const struct nilai_value *value)
+static enum nilai_reject_class judge_scale(struct check *check, enum nilai_field field)
 {
+    const struct nilai_value *value = &check->fields->values[field];
     if (value->kind != NILAI_VALUE_ARRAY || value->count != 2 || !value->all_numbers)
         return NILAI_REJECT_WRONG_TYPE;
     double span = value->ends[1] - value->ends[0];
@@ -311,21 +309,19 @@ static enum nilai_reject_class judge_scale(const struct nilai_value *value)
 }
 
 /* The event's own scale, or its metric's; NULL if that one has a fault of its own. */
-static const double *find_scale(const struct check *check)
+static const double *find_scale(struct check *check)
 {
-    const struct nilai_value *scale = &check->fields->values[NILAI_FIELD_SCALE];
     if (has(check, NILAI_FIELD_SCALE))
-        return judge_scale(scale) == NILAI_REJECT_NONE ? scale->ends : NULL;
-
-    const struct nilai_value *metric = &check->fields->values[NILAI_FIELD_METRIC];
-    if (metric->kind != NILAI_VALUE_TEXT)
-        return NULL;
-    uint32_t choice = find_choice(&nilai_field_rows[NILAI_FIELD_METRIC], metric->text);
-    return choice < NILAI_METRICS ? default_scales[choice] : NULL;
+        return judge_scale(check, NILAI_FIELD_SCALE) == NILAI_REJECT_NONE
+                   ? check->fields->values[NILAI_FIELD_SCALE].ends
+                   : NULL;
+    int64_t metric = check->found[NILAI_FIELD_METRIC].integer;
+    return metric < NILAI_METRICS ? default_scales[metric] : NULL;
 }
 
-static enum nilai_reject_class judge_score(struct check *check, const struct nilai_value *value)
+static enum nilai_reject_class judge_score(struct check *check, enum nilai_field field)
 {
+    const struct nilai_value *value = &check->fields->values[field];
     if (!nilai_value_is_number(value))
         return NILAI_REJECT_WRONG_TYPE;
     double score = nilai_value_number(value);
@@ -337,33 +333,50 @@ static enum nilai_reject_class judge_score(struct check *check, const struct nil
     double worst = scale[0], best = scale[1];
     if (score < fmin(worst, best) || score > fmax(worst, best))
         return NILAI_REJECT_OUT_OF_RANGE;
-    check->found[NILAI_FIELD_SCORE].real = (score - worst) / (best - worst) + 0.0; /* no -0 */
+    check->found[field].real = (score - worst) / (best - worst) + 0.0; /* no -0 */
     return NILAI_REJECT_NONE;
 }
 
-static enum nilai_reject_class judge_maps(const struct nilai_value *value)
+static enum nilai_reject_class judge_maps(struct check *check, enum nilai_field field)
 {
+    const struct nilai_value *value = &check->fields->values[field];
     return value->kind == NILAI_VALUE_ARRAY && value->all_maps ? NILAI_REJECT_NONE
                                                                : NILAI_REJECT_WRONG_TYPE;
 }
 
-static enum nilai_reject_class judge(struct check *check, enum nilai_field field)
+typedef enum nilai_reject_class judge_fn(struct check *check, enum nilai_field field);
+
+/* Judges the fields of one rule. Inlined with its function: all of a rule at once, without
+ * jumping from rule to rule, takes a third less time. */
+__attribute__((always_inline)) static inline void
+judge_each(struct check *check, enum nilai_rule rule, judge_fn *judge)
 {
-    const struct nilai_value *value = &check->fields->values[field];
-    switch (nilai_field_rows[field].rule) {
-    case NILAI_RULE_TEXT: return judge_text(value, 1);
-    case NILAI_RULE_LABEL: return judge_text(value, 0);
-    case NILAI_RULE_CHOICE: return judge_choice(check, field);
-    case NILAI_RULE_TIME: return judge_time(check, field);
-    case NILAI_RULE_MONEY: return judge_money(check, field);
-    case NILAI_RULE_CURRENCY: return judge_currency(check, value);
-    case NILAI_RULE_SECONDS: return judge_seconds(check, field);
-    case NILAI_RULE_SCORE: return judge_score(check, value);
-    case NILAI_RULE_SCALE: return judge_scale(value);
-    case NILAI_RULE_MAPS: return judge_maps(value);
-    case NILAI_RULES: break;
+    for (uint32_t left = check->mine & check->index->fields_under[rule]; left != 0; left &= left - 1) {
+        enum nilai_field field = (enum nilai_field)__builtin_ctz(left);
+        enum nilai_reject_class class = judge(check, field);
+        if (NILAI_LIKELY(class == NILAI_REJECT_NONE))
+            continue;
+        if (class < check->worst || (class == check->worst && field < check->worst_field)) {
+            check->worst = class;
+            check->worst_field = field;
+        }
     }
-    nilai_assert_failed(__FILE__, __LINE__, "a field has a rule");
+}
+
+static void judge_all(struct check *check)
+{
+    check->rate = find_rate(check);
+    check->worst = NILAI_REJECT_CLASSES;
+    judge_each(check, NILAI_RULE_TEXT, judge_text);
+    judge_each(check, NILAI_RULE_LABEL, judge_label);
+    judge_each(check, NILAI_RULE_CHOICE, judge_choice);
+    judge_each(check, NILAI_RULE_TIME, judge_time);
+    judge_each(check, NILAI_RULE_MONEY, judge_money);
+    judge_each(check, NILAI_RULE_CURRENCY, judge_currency);
+    judge_each(check, NILAI_RULE_SECONDS, judge_seconds);
+    judge_each(check, NILAI_RULE_SCORE, judge_score); /* after the choices: it needs the metric */
+    judge_each(check, NILAI_RULE_SCALE, judge_scale);
+    judge_each(check, NILAI_RULE_MAPS, judge_maps);
 }
 
 /* ---- telling what is wrong ----------------------------------------------- */
@@ -399,7 +412,8 @@ static void tell_wrong_type(const struct nilai_field_row *row, const struct nila
         snprintf(text, size, "%s is needed, not %s", needs, kind_texts[value->kind]);
 }
 
-static bool reject_value(struct nilai_reject *reject, enum nilai_reject_class class,
+__attribute__((cold, noinline)) static bool
+reject_value(struct nilai_reject *reject, enum nilai_reject_class class,
                          enum nilai_field field, const struct nilai_value *value)
 {
     const struct nilai_field_row *row = &nilai_field_rows[field];
@@ -428,7 +442,8 @@ static bool reject_value(struct nilai_reject *reject, enum nilai_reject_class cl
     return false;
 }
 
-static bool reject_missing(struct nilai_reject *reject, enum nilai_field field)
+__attribute__((cold, noinline)) static bool
+reject_missing(struct nilai_reject *reject, enum nilai_field field)
 {
     reject->class = NILAI_REJECT_MISSING_FIELD;
     snprintf(reject->message, sizeof reject->message, "field \"%s\": is required but not there",
@@ -493,19 +508,20 @@ static void fill(const struct check *check, enum nilai_event_type type, struct n
 /* ---- all of it ----------------------------------------------------------- */
 
 /* NILAI_EVENT_TYPES if there is none, or none that we know. */
-static enum nilai_event_type find_type(const struct nilai_fields *fields)
+static enum nilai_event_type find_type(const struct nilai_fields *fields,
+                                       const struct nilai_field_index *index)
 {
     const struct nilai_value *value = &fields->values[NILAI_FIELD_TYPE];
     if (!(fields->present >> NILAI_FIELD_TYPE & 1) || value->kind != NILAI_VALUE_TEXT)
         return NILAI_EVENT_TYPES;
-    return find_choice(&nilai_field_rows[NILAI_FIELD_TYPE], value->text);
+    return find_choice(index, NILAI_FIELD_TYPE, value->text);
 }
 
 bool nilai_fields_check(const struct nilai_fields *fields, const struct nilai_field_index *index,
                         const struct nilai_decode_rules *rules, struct nilai_event *event,
                         struct nilai_reject *reject)
 {
-    enum nilai_event_type type = find_type(fields);
+    enum nilai_event_type type = find_type(fields, index);
     uint32_t mine = index->fields_of[type];
     uint32_t twice = fields->twice & mine;
     if (NILAI_UNLIKELY(twice != 0)) {
@@ -516,22 +532,14 @@ bool nilai_fields_check(const struct nilai_fields *fields, const struct nilai_fi
     if (NILAI_UNLIKELY(missing != 0))
         return reject_missing(reject, (enum nilai_field)__builtin_ctz(missing));
 
-    struct check check;
+    struct check check; /* not cleared: only what is judged is found, and read again */
     check.fields = fields;
+    check.index = index;
     check.rules = rules;
-    check.rate = find_rate(&check);
-    enum nilai_reject_class worst = NILAI_REJECT_NONE;
-    enum nilai_field worst_field = NILAI_FIELDS;
-    for (uint32_t left = fields->present & mine; left != 0; left &= left - 1) {
-        enum nilai_field field = (enum nilai_field)__builtin_ctz(left);
-        enum nilai_reject_class class = judge(&check, field);
-        if (NILAI_UNLIKELY(class != NILAI_REJECT_NONE) && (worst == NILAI_REJECT_NONE || class < worst)) {
-            worst = class;
-            worst_field = field;
-        }
-    }
-    if (NILAI_UNLIKELY(worst != NILAI_REJECT_NONE))
-        return reject_value(reject, worst, worst_field, &fields->values[worst_field]);
+    check.mine = fields->present & mine;
+    judge_all(&check);
+    if (NILAI_UNLIKELY(check.worst != NILAI_REJECT_CLASSES))
+        return reject_value(reject, check.worst, check.worst_field, &fields->values[check.worst_field]);
     NILAI_ASSERT(type != NILAI_EVENT_TYPES);
     fill(&check, type, event);
     return true;

@@ -1,9 +1,5 @@
 #include "nilai/event/utf8.h"
 
-#include <string.h>
-
-#define HIGH_BITS UINT64_C(0x8080808080808080)
-
 /* What may follow a lead byte: Table 3-7 of the Unicode Standard. Only the second byte has
  * narrower limits than 80..BF, which is what shuts out overlong forms and surrogates. */
 struct lead {
@@ -45,19 +41,9 @@ size_t nilai_utf8_step(const char *data, size_t size, bool *valid)
     return lead.length;
 }
 
-bool nilai_utf8_valid(const char *data, size_t size)
+bool nilai_utf8_valid_slow(const char *data, size_t size)
 {
-    size_t at = 0;
-    while (at < size) {
-        /* Nearly all text is ASCII: look at eight bytes at once while it is. */
-        uint64_t word;
-        if (size - at >= sizeof word) {
-            memcpy(&word, data + at, sizeof word);
-            if ((word & HIGH_BITS) == 0) {
-                at += sizeof word;
-                continue;
-            }
-        }
+    for (size_t at = 0; at < size;) {
         bool valid;
         at += nilai_utf8_step(data + at, size - at, &valid);
         if (!valid)

@@ -10,9 +10,8 @@
 #ifndef NILAI_EVENT_FIELDS_H
 #define NILAI_EVENT_FIELDS_H
 
-#include <string.h>
-
 #include "nilai/event/decode.h"
+#include "nilai/event/name.h"
 
 /* In the order in which faults are looked for. It is the documented order of the fields of
  * each of the types at once: `channel` comes after a purchase's `order` and after a ticket's
@@ -67,8 +66,11 @@ struct nilai_field_row {
     uint32_t choice_count;
 };
 
+enum { NILAI_CHOICES_MAX = 8 }; /* of one field */
+
 extern const struct nilai_field_row nilai_field_rows[NILAI_FIELDS];
 
+/* Integers, reals and so on stand together: see nilai_value_is_number. */
 enum nilai_value_kind {
     NILAI_VALUE_NULL,
     NILAI_VALUE_BOOL,
@@ -120,11 +122,22 @@ static inline bool nilai_value_is_container(const struct nilai_value *value)
     return value->kind == NILAI_VALUE_ARRAY || value->kind == NILAI_VALUE_MAP;
 }
 
-double nilai_value_number(const struct nilai_value *value);
+static inline double nilai_value_number(const struct nilai_value *value)
+{
+    return value->kind == NILAI_VALUE_INTEGER ? (double)value->integer : value->real;
+}
 
 /* An array is told of its elements in their order, `nth` from 0. */
-void nilai_value_note_element(struct nilai_value *array, uint32_t nth,
-                              const struct nilai_value *element);
+static inline void nilai_value_note_element(struct nilai_value *array, uint32_t nth,
+                                            const struct nilai_value *element)
+{
+    if (element->kind != NILAI_VALUE_MAP)
+        array->all_maps = false;
+    if (!nilai_value_is_number(element))
+        array->all_numbers = false;
+    else if (nth < NILAI_ARRAY_LEN(array->ends))
+        array->ends[nth] = nilai_value_number(element);
+}
 
 /* What follows from the table, made once: from names to fields without loops (a perfect hash
  * over the names), from types to fields. */
@@ -132,39 +145,18 @@ enum { NILAI_FIELD_SLOT_BITS = 6 };
 
 struct nilai_field_index {
     uint64_t multiplier;
-    uint64_t words[NILAI_FIELDS];
-    uint8_t sizes[NILAI_FIELDS + 1]; /* [NILAI_FIELDS] is 0 and matches no name */
+    struct nilai_name names[NILAI_FIELDS + 1]; /* [NILAI_FIELDS] matches nothing */
+    struct nilai_name choices[NILAI_FIELDS][NILAI_CHOICES_MAX];
     /* By type, bit f: field f. [NILAI_EVENT_TYPES], the type that we do not know, has only
      * the fields of all types. */
     uint32_t fields_of[NILAI_EVENT_TYPES + 1];
     uint32_t required_of[NILAI_EVENT_TYPES + 1];
+    uint32_t fields_under[NILAI_RULES]; /* by rule, bit f */
     uint8_t slots[1 << NILAI_FIELD_SLOT_BITS]; /* field, or NILAI_FIELDS */
 };
 
 /* Finds a multiplier for which no two names fall into one slot. */
 void nilai_field_index_init(struct nilai_field_index *index);
-
-/* Up to eight bytes as one word. With the size it decides them: the two halves overlap. */
-static inline uint64_t nilai_name_word(const char *name, size_t size)
-{
-    if (size >= sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, name, sizeof word);
-        return word;
-    }
-    if (size >= sizeof(uint32_t)) {
-        uint32_t head, tail;
-        memcpy(&head, name, sizeof head);
-        memcpy(&tail, name + size - sizeof tail, sizeof tail);
-        return (uint64_t)tail << 32 | head;
-    }
-    if (size < 2)
-        return 0;
-    uint16_t head, tail;
-    memcpy(&head, name, sizeof head);
-    memcpy(&tail, name + size - sizeof tail, sizeof tail);
-    return (uint64_t)tail << 32 | head;
-}
 
 static inline size_t nilai_name_slot(uint64_t multiplier, uint64_t word)
 {
@@ -175,15 +167,9 @@ static inline size_t nilai_name_slot(uint64_t multiplier, uint64_t word)
 static inline enum nilai_field nilai_field_find(const struct nilai_field_index *index,
                                                 const char *name, size_t size)
 {
-    if (size == 0)
-        return NILAI_FIELDS;
     uint64_t word = nilai_name_word(name, size);
     enum nilai_field field = index->slots[nilai_name_slot(index->multiplier, word)];
-    if (index->sizes[field] != size || index->words[field] != word)
-        return NILAI_FIELDS;
-    if (size > sizeof word && memcmp(nilai_field_rows[field].name, name, size) != 0)
-        return NILAI_FIELDS;
-    return field;
+    return nilai_name_is(&index->names[field], word, name, size) ? field : NILAI_FIELDS;
 }
 
 /* The classes duplicate-field to unknown-currency. True: `event` is filled. */

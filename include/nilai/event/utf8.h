@@ -4,13 +4,31 @@
 #ifndef NILAI_EVENT_UTF8_H
 #define NILAI_EVENT_UTF8_H
 
-#include "nilai/base/base.h"
-
-/* True if all of it is UTF-8 (nothing at all is, too). */
-bool nilai_utf8_valid(const char *data, size_t size);
+#include "nilai/event/name.h"
 
 /* Length of the character at the start (size > 0); when it is not UTF-8, *valid is false and
  * the result is the maximal ill-formed part: what one U+FFFD stands for. */
 size_t nilai_utf8_step(const char *data, size_t size, bool *valid);
+
+bool nilai_utf8_valid_slow(const char *data, size_t size);
+
+/* Nearly all text is short and ASCII: eight bytes at once, the last ones overlapping. */
+static inline bool nilai_utf8_is_ascii(const char *data, size_t size)
+{
+    const uint64_t high_bits = UINT64_C(0x8080808080808080);
+    uint64_t seen = 0;
+    if (size < sizeof seen)
+        return (nilai_name_word(data, size) & high_bits) == 0;
+    for (size_t at = 0; at + sizeof seen <= size; at += sizeof seen)
+        seen |= nilai_name_word(data + at, sizeof seen);
+    seen |= nilai_name_word(data + size - sizeof seen, sizeof seen);
+    return (seen & high_bits) == 0;
+}
+
+/* True if all of it is UTF-8 (nothing at all is, too). */
+static inline bool nilai_utf8_valid(const char *data, size_t size)
+{
+    return NILAI_LIKELY(nilai_utf8_is_ascii(data, size)) || nilai_utf8_valid_slow(data, size);
+}
 
 #endif
