@@ -10,6 +10,7 @@
 #include "nilai/run/config.h"
 #include "nilai/run/loadgen.h"
 #include "nilai/run/replay.h"
+#include "nilai/run/run_command.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"run", nilai_run_main, "the service: events from Kafka in, changes to Kafka out"},
     {"replay", nilai_replay_main, "events of a file in, changes out as JSON lines"},
     {"loadgen", nilai_loadgen_main, "synthetic customers with known truth, into Kafka or a file"},
     {"check", nilai_check_main, "validate a configuration and print the effective one"},

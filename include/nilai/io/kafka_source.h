@@ -1,0 +1,56 @@
+/*
+ * kafka_source.h - input from Kafka: one member of the consumer group.
+ *
+ * All members subscribe to all input topics, which have equally many partitions, and the group
+ * assigns by range: partition p of every topic goes to one member. Each partition of each topic
+ * has its own queue, from which messages are taken when there is use for them; what is not
+ * taken stays with the library up to its byte limit, and beyond with the broker.
+ *
+ * Membership with an `instance` is static (group.instance.id): a member that leaves keeps its
+ * partitions until session.timeout.ms is over, so that a restart moves nothing.
+ *
+ * What goes along with a committed offset: the clock of the partition, in the metadata of each
+ * of its topics, as "nilai 1 clock_ms=<ms>".
+ *
+ * Thread: the worker's; `wake` is called from the library's threads.
+ */
+#ifndef NILAI_IO_KAFKA_SOURCE_H
+#define NILAI_IO_KAFKA_SOURCE_H
+
+#include "nilai/io/kafka_config.h"
+#include "nilai/io/source.h"
+
+typedef void (*nilai_wake_fn)(void *context);
+
+struct nilai_kafka_source_options {
+    const struct nilai_kafka_property *kafka;
+    size_t kafka_count;
+    const char *group;
+    const char *instance; /* NULL: no static membership, a member that leaves gives its
+                             partitions up at once */
+    const char *const *topics;
+    uint32_t topic_count;
+    int32_t partition_count; /* of each topic */
+    nilai_wake_fn wake;      /* something may have arrived */
+    void *wake_context;
+};
+
+/* Joins the group; the first assignment comes from a later poll. `options` is copied but for
+ * its texts and properties, which outlive the source. */
+NILAI_MUST_CHECK enum nilai_status
+nilai_kafka_source_create(const struct nilai_kafka_source_options *options,
+                          struct nilai_source **source, struct nilai_error *error);
+
+struct rd_kafka_s;
+/* The library's handle, for a sink that commits. */
+struct rd_kafka_s *nilai_kafka_source_client(struct nilai_source *source);
+
+enum { NILAI_KAFKA_METADATA_SIZE = 64 };
+/* The metadata of a committed offset; -1 if `text` (may be NULL) is something else. */
+void nilai_kafka_metadata_format(int64_t clock_ms, char text[static NILAI_KAFKA_METADATA_SIZE]);
+int64_t nilai_kafka_metadata_parse(const char *text, size_t size);
+
+/* Whether committing would only harm: the group gave the partitions to others already. */
+bool nilai_kafka_source_is_lost(struct nilai_source *source);
+
+#endif

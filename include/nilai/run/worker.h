@@ -1,0 +1,76 @@
+/*
+ * worker.h - the lanes that one thread owns: fill, turn, emit, commit.
+ *
+ * A worker stands between a source and a sink and knows neither threads nor Kafka nor clocks:
+ * its loop (worker_loop.c) calls nilai_worker_work whenever something may have happened.
+ *
+ *   - Output for which the sink has no room is kept, and nothing more is taken until there
+ *     is: a slow broker slows the reader, and memory stays bounded.
+ *   - Positions are committed every commit.interval, between two turns, with everything put
+ *     before; work goes on while a commit is on its way.
+ *   - When partitions are taken away, the turn at hand is finished, its output and position
+ *     are committed, and the lanes are parked: a rebalance of the group takes everything away
+ *     and mostly gives the same back. A parked lane goes on if the group's committed position
+ *     is still the one the lane knows; otherwise somebody else has worked on it meanwhile, and
+ *     the lane is built anew.
+ *
+ * Thread: one. Its counters and the budget may be read by others.
+ */
+#ifndef NILAI_RUN_WORKER_H
+#define NILAI_RUN_WORKER_H
+
+#include "nilai/io/sink.h"
+#include "nilai/io/source.h"
+#include "nilai/run/config.h"
+#include "nilai/run/counters.h"
+#include "nilai/state/partition.h"
+
+/* The memory for state, shared by all workers of a process. Relaxed order is enough: the sum
+ * is compared with a limit that is approached slowly, nothing is derived from it. */
+struct nilai_budget {
+    _Atomic uint64_t used_bytes;
+    uint64_t max_bytes;
+};
+
+/* Where to stop: the end of every partition of every input topic when the process started. */
+struct nilai_marks {
+    int32_t partition_count;
+    const int64_t *ends; /* [topic * partition_count + partition] */
+};
+
+/* Told of every change that was put into the sink, in the worker's thread. */
+typedef void (*nilai_change_fn)(void *context, const struct nilai_effect *effect);
+
+struct nilai_worker_options {
+    const struct nilai_config *config;
+    struct nilai_source *source;
+    struct nilai_sink *sink;
+    const struct nilai_marks *marks; /* NULL: run on */
+    struct nilai_counters *counters;
+    struct nilai_budget *budget;
+    uint64_t hash_seed;
+    nilai_change_fn observe; /* or NULL */
+    void *observe_context;
+};
+
+struct nilai_worker;
+
+/* Everything that `options` points at outlives the worker. NULL when out of memory. */
+struct nilai_worker *nilai_worker_create(const struct nilai_worker_options *options);
+/* Between nilai_source_leave and nilai_source_close. */
+void nilai_worker_destroy(struct nilai_worker *worker);
+
+/* One round, of bounded length. *wake_ms: when to call again at the latest. Any status but OK
+ * ends the worker: leave the source (nothing more will be committed), then destroy. */
+NILAI_MUST_CHECK enum nilai_status nilai_worker_work(struct nilai_worker *worker, int64_t now_ms,
+                                                     int64_t wall_ms, int64_t *wake_ms,
+                                                     struct nilai_error *error);
+
+/* Whether a mark is set for everything assigned, reached and committed. */
+bool nilai_worker_is_done(const struct nilai_worker *worker);
+
+/* The failure that ended the worker, also one that was met only while leaving. */
+NILAI_MUST_CHECK enum nilai_status nilai_worker_result(const struct nilai_worker *worker,
+                                                       struct nilai_error *error);
+
+#endif

@@ -1,0 +1,487 @@
+#include "nilai/io/kafka_admin.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kafka_client.h"
+#include "nilai/base/clock.h"
+#include "nilai/base/log.h"
+
+enum {
+    TOPICS_MAX = NILAI_INPUT_TOPICS_MAX + NILAI_OUTPUT_TOPICS,
+    ATTEMPT_MS = 3000,
+    PAUSE_MS = 100,
+    MESSAGE_BYTES_DEFAULT = 1048588, /* max.message.bytes of Kafka */
+    DEAD_LETTER_EXTRA = 65536,       /* for the headers that say why */
+};
+
+struct topic {
+    const char *name;
+    bool is_input;
+    enum nilai_output_topic output; /* of those that are not */
+    bool missing;
+    int32_t partitions;
+    rd_kafka_topic_t *handle; /* makes the library ask for it */
+};
+
+struct admin {
+    const struct nilai_kafka_admin_options *options;
+    struct nilai_error *error;
+    rd_kafka_t *client;
+    rd_kafka_queue_t *results;
+    struct topic topics[TOPICS_MAX];
+    size_t topic_count;
+    long message_bytes; /* the largest max.message.bytes of an input topic */
+    char last_error[256];
+};
+
+static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
+{
+    (void)client, (void)code;
+    struct admin *admin = context;
+    snprintf(admin->last_error, sizeof admin->last_error, "%s", text);
+}
+
+static int64_t now_ms(void)
+{
+    return (int64_t)(nilai_clock_monotonic_ns() / 1000000);
+}
+
+static const char *servers_of(const struct admin *admin)
+{
+    for (size_t index = 0; index < admin->options->kafka_count; index++) {
+        if (strcmp(admin->options->kafka[index].name, "bootstrap.servers") == 0)
+            return admin->options->kafka[index].value;
+    }
+    return "the configured brokers";
+}
+
+static enum nilai_status open_client(struct admin *admin)
+{
+    /* The end of a topic is its high watermark here, open transactions included. */
+    static const struct nilai_kafka_fixed fixed[] = {{"isolation.level", "read_uncommitted"}};
+    rd_kafka_conf_t *config;
+    enum nilai_status status
+        = nilai_kafka_config_create(NILAI_KAFKA_ADMIN, admin->options->kafka,
+                                    admin->options->kafka_count, fixed, 1, &config, admin->error);
+    if (status != NILAI_OK)
+        return status;
+    rd_kafka_conf_set_opaque(config, admin);
+    rd_kafka_conf_set_error_cb(config, on_error);
+    status = nilai_kafka_client_create(RD_KAFKA_CONSUMER, config, &admin->client, admin->error);
+    if (status == NILAI_OK)
+        admin->results = rd_kafka_queue_new(admin->client);
+    return status;
+}
+
+static void close_client(struct admin *admin)
+{
+    for (size_t index = 0; index < admin->topic_count; index++) {
+        if (admin->topics[index].handle != NULL)
+            rd_kafka_topic_destroy(admin->topics[index].handle);
+    }
+    if (admin->results != NULL)
+        rd_kafka_queue_destroy(admin->results);
+    if (admin->client != NULL)
+        rd_kafka_destroy(admin->client);
+}
+
+static enum nilai_status add_topic(struct admin *admin, struct topic topic)
+{
+    topic.handle = rd_kafka_topic_new(admin->client, topic.name, NULL);
+    if (topic.handle == NULL)
+        return nilai_error_set(admin->error, NILAI_CONFIG, "kafka: topic %s: %s", topic.name,
+                               rd_kafka_err2str(rd_kafka_last_error()));
+    admin->topics[admin->topic_count++] = topic;
+    return NILAI_OK;
+}
+
+static enum nilai_status list_topics(struct admin *admin)
+{
+    enum nilai_status status = NILAI_OK;
+    for (uint32_t input = 0; input < admin->options->input_count && status == NILAI_OK; input++)
+        status = add_topic(admin, (struct topic){.name = admin->options->inputs[input],
+                                                 .is_input = true});
+    for (int output = 0; output < NILAI_OUTPUT_TOPICS && status == NILAI_OK; output++) {
+        if (admin->options->outputs[output] != NULL)
+            status = add_topic(admin, (struct topic){.name = admin->options->outputs[output],
+                                                     .output = (enum nilai_output_topic)output});
+    }
+    return status;
+}
+
+/* --- Metadata --------------------------------------------------------------------------- */
+
+/* NILAI_AGAIN: a topic has no leader at the moment, or is not known everywhere yet. */
+static enum nilai_status read_topic(struct admin *admin, struct topic *topic,
+                                    const struct rd_kafka_metadata *metadata)
+{
+    const struct rd_kafka_metadata_topic *found = NULL;
+    for (int index = 0; index < metadata->topic_cnt; index++) {
+        if (strcmp(metadata->topics[index].topic, topic->name) == 0)
+            found = &metadata->topics[index];
+    }
+    topic->missing = found == NULL || found->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+                     || found->err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+                     || found->err == RD_KAFKA_RESP_ERR__NOENT;
+    if (topic->missing)
+        return NILAI_OK;
+    if (found->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+        || found->err == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION)
+        return nilai_error_set(admin->error, NILAI_CONFIG, "kafka: topic %s: %s", topic->name,
+                               rd_kafka_err2str(found->err));
+    topic->partitions = found->partition_cnt;
+    return found->err == RD_KAFKA_RESP_ERR_NO_ERROR && found->partition_cnt > 0 ? NILAI_OK
+                                                                                : NILAI_AGAIN;
+}
+
+static enum nilai_status read_topics(struct admin *admin, int timeout_ms)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(admin->client, 0, NULL, &metadata, timeout_ms);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (admin->last_error[0] == '\0')
+            snprintf(admin->last_error, sizeof admin->last_error, "%s", rd_kafka_err2str(code));
+        return NILAI_AGAIN;
+    }
+    enum nilai_status status = NILAI_OK;
+    for (size_t index = 0; index < admin->topic_count && status == NILAI_OK; index++)
+        status = read_topic(admin, &admin->topics[index], metadata);
+    rd_kafka_metadata_destroy(metadata);
+    return status;
+}
+
+static bool is_missing(const struct admin *admin)
+{
+    for (size_t index = 0; index < admin->topic_count; index++) {
+        if (admin->topics[index].missing)
+            return true;
+    }
+    return false;
+}
+
+/* Asks until the brokers answer; with `all`, until they know every topic. */
+static enum nilai_status wait_for_topics(struct admin *admin, bool all)
+{
+    int64_t ends_ms = now_ms() + admin->options->timeout_ms;
+    for (;;) {
+        int64_t left_ms = ends_ms - now_ms();
+        if (left_ms < PAUSE_MS)
+            left_ms = PAUSE_MS;
+        enum nilai_status status
+            = read_topics(admin, left_ms < ATTEMPT_MS ? (int)left_ms : ATTEMPT_MS);
+        if (status == NILAI_OK && (!all || !is_missing(admin)))
+            return NILAI_OK;
+        if (status != NILAI_OK && status != NILAI_AGAIN)
+            return status;
+        if (now_ms() + PAUSE_MS >= ends_ms)
+            return nilai_error_set(admin->error, NILAI_UNREACHABLE,
+                                   "kafka: no good answer from %s within %d s: %s",
+                                   servers_of(admin), admin->options->timeout_ms / 1000,
+                                   admin->last_error[0] != '\0' ? admin->last_error
+                                                                : "a topic has no leader");
+        rd_kafka_poll(admin->client, PAUSE_MS); /* collects errors, too */
+    }
+}
+
+static void name_missing(const struct admin *admin, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t index = 0; index < admin->topic_count && used < size; index++) {
+        if (admin->topics[index].missing)
+            used += (size_t)snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "",
+                                     admin->topics[index].name);
+    }
+}
+
+/* --- Creation --------------------------------------------------------------------------- */
+
+static int32_t partitions_to_make(const struct admin *admin)
+{
+    for (size_t index = 0; index < admin->topic_count; index++) {
+        if (admin->topics[index].is_input && !admin->topics[index].missing)
+            return admin->topics[index].partitions;
+    }
+    return NILAI_KAFKA_PARTITIONS_DEFAULT;
+}
+
+static rd_kafka_NewTopic_t *describe_new(const struct admin *admin, const struct topic *topic,
+                                         int32_t partitions)
+{
+    char text[128];
+    rd_kafka_NewTopic_t *made = rd_kafka_NewTopic_new(
+        topic->name, partitions, admin->options->replication, text, sizeof text);
+    NILAI_ASSERT(made != NULL); /* name and numbers were checked with the configuration */
+    bool is_feed = !topic->is_input && topic->output == NILAI_OUTPUT_CUSTOMERS;
+    rd_kafka_NewTopic_set_config(made, "cleanup.policy", is_feed ? "compact" : "delete");
+    if (!topic->is_input && topic->output == NILAI_OUTPUT_DEAD_LETTER) {
+        /* A dead letter is its event and the reason on top. */
+        snprintf(text, sizeof text, "%ld", admin->message_bytes + DEAD_LETTER_EXTRA);
+        rd_kafka_NewTopic_set_config(made, "max.message.bytes", text);
+    }
+    return made;
+}
+
+/* Somebody else may create the same topics at the same time: that is as good. */
+static enum nilai_status check_created(struct admin *admin, const rd_kafka_event_t *event)
+{
+    size_t count;
+    const rd_kafka_topic_result_t **results = rd_kafka_CreateTopics_result_topics(
+        rd_kafka_event_CreateTopics_result((rd_kafka_event_t *)(uintptr_t)event), &count);
+    for (size_t index = 0; index < count; index++) {
+        rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[index]);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR
+            && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+            return nilai_error_set(admin->error, NILAI_CONFIG, "kafka: topic %s cannot be made: %s",
+                                   rd_kafka_topic_result_name(results[index]),
+                                   rd_kafka_topic_result_error_string(results[index]) != NULL
+                                       ? rd_kafka_topic_result_error_string(results[index])
+                                       : rd_kafka_err2str(code));
+    }
+    return NILAI_OK;
+}
+
+static enum nilai_status await_result(struct admin *admin, const char *what,
+                                      rd_kafka_event_t **event)
+{
+    *event = rd_kafka_queue_poll(admin->results, admin->options->timeout_ms + ATTEMPT_MS);
+    rd_kafka_resp_err_t code = *event != NULL ? rd_kafka_event_error(*event)
+                                              : RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return NILAI_OK;
+    enum nilai_status status
+        = nilai_error_set(admin->error, nilai_kafka_client_status(code), "kafka: %s: %s", what,
+                          *event != NULL ? rd_kafka_event_error_string(*event)
+                                         : rd_kafka_err2str(code));
+    if (*event != NULL)
+        rd_kafka_event_destroy(*event);
+    *event = NULL;
+    return status;
+}
+
+static rd_kafka_AdminOptions_t *admin_options(struct admin *admin, rd_kafka_admin_op_t operation)
+{
+    char text[128];
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(admin->client, operation);
+    rd_kafka_AdminOptions_set_request_timeout(options, admin->options->timeout_ms, text,
+                                              sizeof text);
+    return options;
+}
+
+/* Creates the missing topics of one side, inputs or outputs. */
+static enum nilai_status create_missing(struct admin *admin, bool inputs)
+{
+    rd_kafka_NewTopic_t *list[TOPICS_MAX];
+    size_t count = 0;
+    int32_t partitions = partitions_to_make(admin);
+    for (size_t index = 0; index < admin->topic_count; index++) {
+        const struct topic *topic = &admin->topics[index];
+        if (!topic->missing || topic->is_input != inputs)
+            continue;
+        list[count++] = describe_new(admin, topic, partitions);
+        nilai_log(NILAI_LOG_INFO, "creating topic %s with %" PRId32 " partitions", topic->name,
+                  partitions);
+    }
+    if (count == 0)
+        return NILAI_OK;
+    rd_kafka_event_t *event;
+    rd_kafka_AdminOptions_t *options = admin_options(admin, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_CreateTopics(admin->client, list, count, options, admin->results);
+    enum nilai_status status = await_result(admin, "topics cannot be made", &event);
+    if (status == NILAI_OK) {
+        status = check_created(admin, event);
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_NewTopic_destroy_array(list, count);
+    rd_kafka_AdminOptions_destroy(options);
+    return status;
+}
+
+/* --- Checks ----------------------------------------------------------------------------- */
+
+static enum nilai_status check_counts(struct admin *admin)
+{
+    char text[384];
+    size_t used = 0;
+    bool equal = true;
+    for (size_t index = 0; index < admin->topic_count && used < sizeof text; index++) {
+        const struct topic *topic = &admin->topics[index];
+        if (!topic->is_input || topic->missing)
+            continue;
+        equal = equal && topic->partitions == partitions_to_make(admin);
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s has %" PRId32,
+                                 used > 0 ? ", " : "", topic->name, topic->partitions);
+    }
+    if (equal)
+        return NILAI_OK;
+    return nilai_error_set(admin->error, NILAI_CONFIG,
+                           "the input topics need the same number of partitions, so that a "
+                           "customer's events come together: %s", text);
+}
+
+static enum nilai_status check_entry(struct admin *admin, const char *topic,
+                                     const rd_kafka_ConfigEntry_t *entry)
+{
+    const char *name = rd_kafka_ConfigEntry_name(entry);
+    const char *value = rd_kafka_ConfigEntry_value(entry);
+    if (value == NULL)
+        return NILAI_OK;
+    if (strcmp(name, "cleanup.policy") == 0 && strstr(value, "compact") != NULL)
+        return nilai_error_set(admin->error, NILAI_CONFIG,
+                               "input topic %s is compacted (cleanup.policy=%s): of a customer's "
+                               "events only the last would stay", topic, value);
+    if (strcmp(name, "max.message.bytes") == 0 && strtol(value, NULL, 10) > admin->message_bytes)
+        admin->message_bytes = strtol(value, NULL, 10);
+    return NILAI_OK;
+}
+
+static enum nilai_status check_resources(struct admin *admin, rd_kafka_event_t *event)
+{
+    size_t count, entry_count;
+    const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
+        rd_kafka_event_DescribeConfigs_result(event), &count);
+    for (size_t index = 0; index < count; index++) {
+        const char *name = rd_kafka_ConfigResource_name(resources[index]);
+        if (rd_kafka_ConfigResource_error(resources[index])
+            == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+            continue; /* just made, as it should be, and not known everywhere yet */
+        if (rd_kafka_ConfigResource_error(resources[index]) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            nilai_log(NILAI_LOG_WARNING, "kafka: whether topic %s is compacted is not known: %s",
+                      name, rd_kafka_err2str(rd_kafka_ConfigResource_error(resources[index])));
+            continue;
+        }
+        const rd_kafka_ConfigEntry_t **entries
+            = rd_kafka_ConfigResource_configs(resources[index], &entry_count);
+        for (size_t entry = 0; entry < entry_count; entry++) {
+            enum nilai_status status = check_entry(admin, name, entries[entry]);
+            if (status != NILAI_OK)
+                return status;
+        }
+    }
+    return NILAI_OK;
+}
+
+/* Brokers that do not answer this (rights, or an emulation of Kafka) are taken at their word. */
+static enum nilai_status check_settings(struct admin *admin)
+{
+    rd_kafka_ConfigResource_t *resources[NILAI_INPUT_TOPICS_MAX];
+    for (uint32_t input = 0; input < admin->options->input_count; input++)
+        resources[input] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC,
+                                                       admin->options->inputs[input]);
+    rd_kafka_event_t *event;
+    rd_kafka_AdminOptions_t *options = admin_options(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    rd_kafka_DescribeConfigs(admin->client, resources, admin->options->input_count, options,
+                             admin->results);
+    enum nilai_status status = await_result(admin, "settings of topics", &event);
+    if (status == NILAI_OK) {
+        status = check_resources(admin, event);
+        rd_kafka_event_destroy(event);
+    } else {
+        nilai_log(NILAI_LOG_WARNING, "whether the input topics are compacted is not known: %s",
+                  admin->error->text);
+        status = NILAI_OK;
+    }
+    rd_kafka_ConfigResource_destroy_array(resources, admin->options->input_count);
+    rd_kafka_AdminOptions_destroy(options);
+    return status;
+}
+
+/* --- Ends ------------------------------------------------------------------------------- */
+
+static enum nilai_status query_ends(struct admin *admin, rd_kafka_topic_partition_list_t *list)
+{
+    int64_t ends_ms = now_ms() + admin->options->timeout_ms;
+    rd_kafka_resp_err_t code;
+    do {
+        for (int index = 0; index < list->cnt; index++)
+            list->elems[index].offset = RD_KAFKA_OFFSET_END;
+        code = rd_kafka_offsets_for_times(admin->client, list, ATTEMPT_MS);
+        for (int index = 0; index < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; index++)
+            code = list->elems[index].err;
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+            rd_kafka_poll(admin->client, PAUSE_MS);
+    } while (code != RD_KAFKA_RESP_ERR_NO_ERROR && now_ms() < ends_ms);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return NILAI_OK;
+    return nilai_error_set(admin->error, nilai_kafka_client_status(code),
+                           "kafka: the ends of the input topics cannot be read: %s",
+                           rd_kafka_err2str(code));
+}
+
+static enum nilai_status read_ends(struct admin *admin, struct nilai_kafka_layout *layout)
+{
+    int32_t partitions = admin->topics[0].partitions;
+    size_t all = (size_t)partitions * admin->options->input_count;
+    int64_t *ends = calloc(all, sizeof *ends);
+    if (ends == NULL)
+        return nilai_error_set(admin->error, NILAI_NO_MEMORY, "out of memory");
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)all);
+    for (uint32_t input = 0; input < admin->options->input_count; input++)
+        rd_kafka_topic_partition_list_add_range(list, admin->options->inputs[input], 0,
+                                                partitions - 1);
+    enum nilai_status status = query_ends(admin, list);
+    for (uint32_t input = 0; input < admin->options->input_count && status == NILAI_OK; input++) {
+        for (int32_t partition = 0; partition < partitions; partition++) {
+            const rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_find(
+                list, admin->options->inputs[input], partition);
+            ends[(int32_t)input * partitions + partition] = one->offset > 0 ? one->offset : 0;
+        }
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    if (status == NILAI_OK)
+        *layout = (struct nilai_kafka_layout){.partition_count = partitions, .ends = ends};
+    else
+        free(ends);
+    return status;
+}
+
+/* --- All together ------------------------------------------------------------------------ */
+
+static enum nilai_status ensure_topics(struct admin *admin)
+{
+    char missing[384];
+    enum nilai_status status = wait_for_topics(admin, false);
+    if (status != NILAI_OK)
+        return status;
+    if (is_missing(admin) && !admin->options->create) {
+        name_missing(admin, missing, sizeof missing);
+        return nilai_error_set(admin->error, NILAI_CONFIG,
+                               "topics not found: %s; create them, or set topics.create to true",
+                               missing);
+    }
+    /* Before anything is made: counts that differ would be spread to the outputs. */
+    status = check_counts(admin);
+    if (status == NILAI_OK)
+        status = create_missing(admin, true);
+    if (status == NILAI_OK)
+        status = check_settings(admin);
+    if (status == NILAI_OK)
+        status = create_missing(admin, false);
+    if (status == NILAI_OK && is_missing(admin))
+        status = wait_for_topics(admin, true);
+    /* Another process may have made some, with other counts. */
+    return status == NILAI_OK ? check_counts(admin) : status;
+}
+
+enum nilai_status nilai_kafka_admin_prepare(const struct nilai_kafka_admin_options *options,
+                                            struct nilai_kafka_layout *layout,
+                                            struct nilai_error *error)
+{
+    NILAI_ASSERT(options->input_count > 0 && options->input_count <= NILAI_INPUT_TOPICS_MAX);
+    struct nilai_error unused;
+    struct admin admin = {.options = options,
+                          .error = error != NULL ? error : &unused,
+                          .message_bytes = MESSAGE_BYTES_DEFAULT};
+    enum nilai_status status = open_client(&admin);
+    if (status == NILAI_OK)
+        status = list_topics(&admin);
+    if (status == NILAI_OK)
+        status = ensure_topics(&admin);
+    if (status == NILAI_OK)
+        status = read_ends(&admin, layout);
+    close_client(&admin);
+    return status;
+}

@@ -1,0 +1,72 @@
+#include "kafka_client.h"
+
+#include <string.h>
+
+#include "nilai/base/log.h"
+
+/* The library speaks in syslog's levels. */
+static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
+{
+    enum nilai_log_level ours = NILAI_LOG_DEBUG;
+    if (level <= 3)
+        ours = NILAI_LOG_ERROR;
+    else if (level <= 5)
+        ours = NILAI_LOG_WARNING;
+    else if (level == 6)
+        ours = NILAI_LOG_INFO;
+    nilai_log(ours, "kafka: %s: %s: %s", client != NULL ? rd_kafka_name(client) : "client",
+              facility, text);
+}
+
+void nilai_kafka_client_log(rd_kafka_conf_t *config)
+{
+    rd_kafka_conf_set_log_cb(config, on_log);
+}
+
+enum nilai_status nilai_kafka_client_create(rd_kafka_type_t type, rd_kafka_conf_t *config,
+                                            rd_kafka_t **client, struct nilai_error *error)
+{
+    char text[256];
+    nilai_kafka_client_log(config);
+    *client = rd_kafka_new(type, config, text, sizeof text);
+    if (*client != NULL)
+        return NILAI_OK;
+    rd_kafka_conf_destroy(config);
+    return nilai_error_set(error, NILAI_CONFIG, "kafka: %s", text);
+}
+
+enum nilai_status nilai_kafka_client_status(rd_kafka_resp_err_t code)
+{
+    switch (code) {
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+        return NILAI_UNREACHABLE;
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR__SSL:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+        return NILAI_CONFIG;
+    default:
+        return NILAI_FAILED;
+    }
+}
+
+bool nilai_kafka_client_is_given(const struct nilai_kafka_property *given, size_t count,
+                                 const char *name)
+{
+    for (size_t index = 0; index < count; index++) {
+        if (strcmp(given[index].name, name) == 0)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,424 @@
+#include "nilai/io/kafka_sink.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kafka_client.h"
+#include "nilai/base/log.h"
+
+enum {
+    CLOSE_FLUSH_MS = 1000,
+};
+
+/* What of a worker's output may wait in the library, unless the user says otherwise. */
+static const struct nilai_kafka_fixed preferences[] = {
+    {"queue.buffering.max.kbytes", "65536"},
+    {"queue.buffering.max.messages", "200000"},
+    {"message.max.bytes", "67108864"}, /* the brokers' own limits decide */
+    {"linger.ms", "5"},
+};
+
+/* A dead letter on its way again, without its value. */
+struct second_try {
+    struct second_try *next;
+    rd_kafka_headers_t *headers;
+    unsigned epoch;
+    size_t key_size;
+    bool has_key;
+    char key[];
+};
+
+/*
+ * Epochs: what is put belongs to the open one; a commit closes it and opens the other. Since
+ * one commit at most is on its way, two are enough, told apart by one bit.
+ */
+struct kafka_sink {
+    struct nilai_sink base;
+    struct nilai_kafka_sink_options options;
+    rd_kafka_t *producer;
+    rd_kafka_t *consumer; /* the source's */
+    rd_kafka_topic_t *topics[NILAI_OUTPUT_TOPICS];
+    rd_kafka_queue_t *acks;    /* the producer's events */
+    rd_kafka_queue_t *commits; /* results of commits */
+    uint64_t outstanding[2];   /* messages by epoch */
+    unsigned epoch;            /* the open one */
+    enum nilai_commit_state state;
+    bool sent; /* the offsets of the running commit are on their way */
+    rd_kafka_topic_partition_list_t *offsets;
+    struct second_try *second_tries;
+    enum nilai_status failure;
+    struct nilai_error error;
+    bool closing;
+};
+
+static struct kafka_sink *of(struct nilai_sink *sink)
+{
+    return (struct kafka_sink *)sink;
+}
+
+static void on_wake(rd_kafka_t *client, void *context)
+{
+    (void)client;
+    struct kafka_sink *sink = context;
+    sink->options.wake(sink->options.wake_context);
+}
+
+static void fail(struct kafka_sink *sink, rd_kafka_resp_err_t code, const char *what,
+                 const char *text)
+{
+    if (sink->failure == NILAI_OK)
+        sink->failure = nilai_error_set(&sink->error, nilai_kafka_client_status(code),
+                                        "kafka: %s: %s", what, text);
+}
+
+static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
+{
+    struct kafka_sink *sink = context;
+    char fatal[256];
+    if (code != RD_KAFKA_RESP_ERR__FATAL) {
+        nilai_log(NILAI_LOG_WARNING, "kafka: %s", text);
+        return;
+    }
+    rd_kafka_resp_err_t cause = rd_kafka_fatal_error(client, fatal, sizeof fatal);
+    fail(sink, cause, "producer", fatal);
+}
+
+/* --- Messages --------------------------------------------------------------------------- */
+
+static rd_kafka_headers_t *copy_headers(const struct nilai_output *output)
+{
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(output->header_count + 1);
+    for (size_t index = 0; index < output->header_count; index++) {
+        const struct nilai_header *header = &output->headers[index];
+        if (rd_kafka_header_add(headers, header->name, -1, header->value,
+                                header->value != NULL ? (ssize_t)header->size : -1)
+            != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            rd_kafka_headers_destroy(headers);
+            return NULL;
+        }
+    }
+    return headers;
+}
+
+/* Takes the headers only when it succeeds. */
+static rd_kafka_resp_err_t produce(struct kafka_sink *sink, enum nilai_output_topic topic,
+                                   unsigned epoch, const void *key, size_t key_size,
+                                   const void *value, size_t value_size,
+                                   rd_kafka_headers_t *headers)
+{
+    NILAI_ASSERT(sink->topics[topic] != NULL);
+    rd_kafka_vu_t arguments[] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = sink->topics[topic]},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {.ptr = (void *)(uintptr_t)key, .size = key_size}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE,
+         .u.mem = {.ptr = (void *)(uintptr_t)value, .size = value_size}},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)epoch},
+    };
+    rd_kafka_error_t *error
+        = rd_kafka_produceva(sink->producer, arguments, NILAI_ARRAY_LEN(arguments));
+    if (error == NULL) {
+        sink->outstanding[epoch]++;
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    rd_kafka_error_destroy(error);
+    return code;
+}
+
+static void note_omitted(rd_kafka_headers_t *headers, size_t value_size)
+{
+    char text[24];
+    int size = snprintf(text, sizeof text, "%zu", value_size);
+    rd_kafka_header_add(headers, "nilai.value.omitted", -1, text, size);
+}
+
+static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_output *output)
+{
+    struct kafka_sink *sink = of(base);
+    if (sink->failure != NILAI_OK)
+        return NILAI_FAILED;
+    rd_kafka_headers_t *headers = copy_headers(output);
+    if (headers == NULL)
+        return NILAI_NO_MEMORY;
+    rd_kafka_resp_err_t code
+        = produce(sink, output->topic, sink->epoch, output->key, output->key_size, output->value,
+                  output->value_size, headers);
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+        && output->topic == NILAI_OUTPUT_DEAD_LETTER) {
+        note_omitted(headers, output->value_size);
+        code = produce(sink, output->topic, sink->epoch, output->key, output->key_size, NULL, 0,
+                       headers);
+    }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return NILAI_OK;
+    rd_kafka_headers_destroy(headers);
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        return NILAI_AGAIN;
+    fail(sink, code, rd_kafka_topic_name(sink->topics[output->topic]), rd_kafka_err2str(code));
+    return NILAI_FAILED;
+}
+
+/* From within a delivery report: the room of the message that failed is not free yet. */
+static bool queue_second_try(struct kafka_sink *sink, const rd_kafka_message_t *message,
+                             unsigned epoch)
+{
+    rd_kafka_headers_t *headers;
+    struct second_try *entry = malloc(sizeof *entry + message->key_len);
+    if (entry == NULL)
+        return false;
+    if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        headers = rd_kafka_headers_copy(headers);
+    else
+        headers = rd_kafka_headers_new(1);
+    note_omitted(headers, message->len);
+    *entry = (struct second_try){.next = sink->second_tries,
+                                 .headers = headers,
+                                 .epoch = epoch,
+                                 .key_size = message->key_len,
+                                 .has_key = message->key != NULL};
+    if (message->key_len > 0)
+        memcpy(entry->key, message->key, message->key_len);
+    sink->second_tries = entry;
+    return true;
+}
+
+static void drop_second_try(struct second_try *entry, bool with_headers)
+{
+    if (with_headers)
+        rd_kafka_headers_destroy(entry->headers);
+    free(entry);
+}
+
+/* Each counts as outstanding all the while, so that no commit overtakes it. */
+static void send_second_tries(struct kafka_sink *sink)
+{
+    while (sink->second_tries != NULL) {
+        struct second_try *entry = sink->second_tries;
+        rd_kafka_resp_err_t code
+            = produce(sink, NILAI_OUTPUT_DEAD_LETTER, entry->epoch,
+                      entry->has_key ? entry->key : NULL, entry->key_size, NULL, 0,
+                      entry->headers);
+        if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+            return;
+        sink->outstanding[entry->epoch]--;
+        sink->second_tries = entry->next;
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+            fail(sink, code, "dead letter", rd_kafka_err2str(code));
+        drop_second_try(entry, code != RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+}
+
+static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message, void *context)
+{
+    (void)producer;
+    struct kafka_sink *sink = context;
+    unsigned epoch = (unsigned)(uintptr_t)message->_private;
+    NILAI_ASSERT(epoch < 2 && sink->outstanding[epoch] > 0);
+    if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && !sink->closing
+        && message->rkt == sink->topics[NILAI_OUTPUT_DEAD_LETTER] && message->payload != NULL
+        && queue_second_try(sink, message, epoch))
+        return;
+    sink->outstanding[epoch]--;
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && !sink->closing)
+        fail(sink, message->err, rd_kafka_topic_name(message->rkt),
+             rd_kafka_message_errstr(message));
+}
+
+/* --- Commits ---------------------------------------------------------------------------- */
+
+static void on_committed(rd_kafka_t *consumer, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t *offsets, void *context)
+{
+    (void)consumer;
+    struct kafka_sink *sink = context;
+    for (int index = 0; offsets != NULL && index < offsets->cnt
+                        && code == RD_KAFKA_RESP_ERR_NO_ERROR; index++)
+        code = offsets->elems[index].err;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        nilai_log(NILAI_LOG_INFO, "kafka: offsets are not committed yet: %s",
+                  rd_kafka_err2str(code));
+    sink->state = code == RD_KAFKA_RESP_ERR_NO_ERROR ? NILAI_COMMIT_DONE : NILAI_COMMIT_REFUSED;
+    sink->sent = false;
+}
+
+static void add_position(struct kafka_sink *sink, const struct nilai_position *position)
+{
+    char metadata[NILAI_KAFKA_METADATA_SIZE];
+    nilai_kafka_metadata_format(position->clock_ms, metadata);
+    for (uint32_t topic = 0; topic < sink->options.input_topic_count; topic++) {
+        if (position->offsets[topic] < 0)
+            continue;
+        rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(
+            sink->offsets, sink->options.input_topics[topic], position->partition);
+        one->offset = position->offsets[topic];
+        one->metadata = strdup(metadata); /* freed with the list */
+        one->metadata_size = one->metadata != NULL ? strlen(metadata) : 0;
+    }
+}
+
+static enum nilai_status sink_commit(struct nilai_sink *base, const struct nilai_position *list,
+                                     size_t count)
+{
+    struct kafka_sink *sink = of(base);
+    if (sink->state != NILAI_COMMIT_IDLE)
+        return NILAI_AGAIN;
+    NILAI_ASSERT(sink->outstanding[sink->epoch ^ 1] == 0 && !sink->sent);
+    sink->offsets
+        = rd_kafka_topic_partition_list_new((int)(count * sink->options.input_topic_count));
+    for (size_t index = 0; index < count; index++)
+        add_position(sink, &list[index]);
+    sink->epoch ^= 1;
+    sink->state = NILAI_COMMIT_RUNNING;
+    return NILAI_OK;
+}
+
+/* Everything before the running commit is acknowledged: now the offsets may follow. */
+static void send_offsets(struct kafka_sink *sink)
+{
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__STATE;
+    if (!nilai_kafka_source_is_lost(sink->options.source))
+        code = rd_kafka_commit_queue(sink->consumer, sink->offsets, sink->commits, on_committed,
+                                     sink);
+    rd_kafka_topic_partition_list_destroy(sink->offsets);
+    sink->offsets = NULL;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        sink->sent = true;
+    else
+        sink->state = NILAI_COMMIT_REFUSED;
+}
+
+static bool is_unsent(const struct kafka_sink *sink)
+{
+    return sink->state == NILAI_COMMIT_RUNNING && !sink->sent;
+}
+
+static enum nilai_status sink_poll(struct nilai_sink *base, int timeout_ms,
+                                   enum nilai_commit_state *state, struct nilai_error *error)
+{
+    struct kafka_sink *sink = of(base);
+    send_second_tries(sink);
+    rd_kafka_poll(sink->producer, sink->sent ? 0 : timeout_ms);
+    send_second_tries(sink);
+    if (sink->failure != NILAI_OK) {
+        *error = sink->error;
+        return sink->failure;
+    }
+    if (is_unsent(sink) && sink->outstanding[sink->epoch ^ 1] == 0)
+        send_offsets(sink);
+    if (sink->sent)
+        rd_kafka_queue_poll_callback(sink->commits, timeout_ms);
+    *state = sink->state;
+    if (sink->state == NILAI_COMMIT_DONE || sink->state == NILAI_COMMIT_REFUSED)
+        sink->state = NILAI_COMMIT_IDLE;
+    return NILAI_OK;
+}
+
+/* --- Storage ---------------------------------------------------------------------------- */
+
+static void close_queue(rd_kafka_queue_t *queue)
+{
+    if (queue == NULL)
+        return;
+    rd_kafka_queue_cb_event_enable(queue, NULL, NULL);
+    rd_kafka_queue_destroy(queue);
+}
+
+static void close_producer(struct kafka_sink *sink)
+{
+    rd_kafka_purge(sink->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    rd_kafka_flush(sink->producer, CLOSE_FLUSH_MS);
+    for (size_t topic = 0; topic < NILAI_OUTPUT_TOPICS; topic++) {
+        if (sink->topics[topic] != NULL)
+            rd_kafka_topic_destroy(sink->topics[topic]);
+    }
+    close_queue(sink->acks);
+    rd_kafka_destroy(sink->producer);
+}
+
+static void sink_close(struct nilai_sink *base)
+{
+    struct kafka_sink *sink = of(base);
+    sink->closing = true;
+    if (sink->producer != NULL)
+        close_producer(sink);
+    close_queue(sink->commits);
+    if (sink->offsets != NULL)
+        rd_kafka_topic_partition_list_destroy(sink->offsets);
+    while (sink->second_tries != NULL) {
+        struct second_try *entry = sink->second_tries;
+        sink->second_tries = entry->next;
+        drop_second_try(entry, true);
+    }
+    free(sink);
+}
+
+static const struct nilai_sink_ops kafka_sink_ops = {
+    .put = sink_put,
+    .commit = sink_commit,
+    .poll = sink_poll,
+    .close = sink_close,
+};
+
+static enum nilai_status configure(const struct nilai_kafka_sink_options *options,
+                                   rd_kafka_conf_t **config, struct nilai_error *error)
+{
+    struct nilai_kafka_fixed fixed[NILAI_ARRAY_LEN(preferences)];
+    size_t count = 0;
+    for (size_t index = 0; index < NILAI_ARRAY_LEN(preferences); index++) {
+        if (!nilai_kafka_client_is_given(options->kafka, options->kafka_count,
+                                         preferences[index].name))
+            fixed[count++] = preferences[index];
+    }
+    return nilai_kafka_config_create(NILAI_KAFKA_PRODUCER, options->kafka, options->kafka_count,
+                                     fixed, count, config, error);
+}
+
+static enum nilai_status open_topics(struct kafka_sink *sink, struct nilai_error *error)
+{
+    for (size_t topic = 0; topic < NILAI_OUTPUT_TOPICS; topic++) {
+        const char *name = sink->options.topics[topic];
+        if (name == NULL)
+            continue;
+        sink->topics[topic] = rd_kafka_topic_new(sink->producer, name, NULL);
+        if (sink->topics[topic] == NULL)
+            return nilai_error_set(error, NILAI_CONFIG, "kafka: topic %s: %s", name,
+                                   rd_kafka_err2str(rd_kafka_last_error()));
+    }
+    return NILAI_OK;
+}
+
+enum nilai_status nilai_kafka_sink_create(const struct nilai_kafka_sink_options *options,
+                                          struct nilai_sink **sink, struct nilai_error *error)
+{
+    rd_kafka_conf_t *config;
+    struct kafka_sink *created = calloc(1, sizeof *created);
+    if (created == NULL)
+        return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
+    created->base.ops = &kafka_sink_ops;
+    created->options = *options;
+    created->consumer = nilai_kafka_source_client(options->source);
+    enum nilai_status status = configure(options, &config, error);
+    if (status == NILAI_OK) {
+        rd_kafka_conf_set_opaque(config, created);
+        rd_kafka_conf_set_dr_msg_cb(config, on_delivery);
+        rd_kafka_conf_set_error_cb(config, on_error);
+        status = nilai_kafka_client_create(RD_KAFKA_PRODUCER, config, &created->producer, error);
+    }
+    if (status == NILAI_OK) {
+        created->acks = rd_kafka_queue_get_main(created->producer);
+        rd_kafka_queue_cb_event_enable(created->acks, on_wake, created);
+        created->commits = rd_kafka_queue_new(created->consumer);
+        rd_kafka_queue_cb_event_enable(created->commits, on_wake, created);
+        status = open_topics(created, error);
+    }
+    if (status != NILAI_OK) {
+        sink_close(&created->base);
+        return status;
+    }
+    *sink = &created->base;
+    return NILAI_OK;
+}

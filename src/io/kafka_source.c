@@ -1,0 +1,467 @@
+#include "nilai/io/kafka_source.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kafka_client.h"
+#include "nilai/base/clock.h"
+#include "nilai/base/log.h"
+
+enum {
+    COMMITTED_TIMEOUT_MS = 10000,
+    COMMITTED_TRIES = 4, /* less, in sum, than a watchdog's patience */
+    /* What the library may hold of messages that were not taken, for a whole process: each
+     * partition of each topic has its share. */
+    QUEUED_KBYTES = 256 * 1024,
+    QUEUED_KBYTES_MIN = 128,
+    QUEUED_KBYTES_MAX = 16 * 1024,
+};
+
+struct kafka_source {
+    struct nilai_source base;
+    struct nilai_kafka_source_options options;
+    rd_kafka_t *client;
+    rd_kafka_queue_t *events;  /* the group's, with errors */
+    rd_kafka_queue_t **queues; /* [partition * topic_count + topic]; NULL: not read */
+    enum nilai_status failure;
+    struct nilai_error error;
+    bool leaving;
+};
+
+static struct kafka_source *of(struct nilai_source *source)
+{
+    return (struct kafka_source *)source;
+}
+
+static void on_wake(rd_kafka_t *client, void *context)
+{
+    (void)client;
+    struct kafka_source *source = context;
+    source->options.wake(source->options.wake_context);
+}
+
+static void fail(struct kafka_source *source, rd_kafka_resp_err_t code, const char *what,
+                 const char *text)
+{
+    if (source->failure != NILAI_OK)
+        return;
+    source->failure = nilai_error_set(&source->error, nilai_kafka_client_status(code),
+                                      "kafka: %s: %s", what, text);
+}
+
+static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
+{
+    struct kafka_source *source = context;
+    char fatal[256];
+    if (code != RD_KAFKA_RESP_ERR__FATAL) {
+        /* The library goes on trying; whoever waits for input sees the lag grow. */
+        nilai_log(NILAI_LOG_WARNING, "kafka: %s", text);
+        return;
+    }
+    rd_kafka_resp_err_t cause = rd_kafka_fatal_error(client, fatal, sizeof fatal);
+    if (cause == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+        snprintf(fatal, sizeof fatal, "another process has joined as `instance` %s; "
+                 "every process needs its own", source->options.instance);
+    fail(source, cause, "consumer", fatal);
+}
+
+/* --- What goes along with an offset ----------------------------------------------------- */
+
+void nilai_kafka_metadata_format(int64_t clock_ms, char text[static NILAI_KAFKA_METADATA_SIZE])
+{
+    snprintf(text, NILAI_KAFKA_METADATA_SIZE, "nilai 1 clock_ms=%" PRId64, clock_ms);
+}
+
+int64_t nilai_kafka_metadata_parse(const char *text, size_t size)
+{
+    static const char prefix[] = "nilai 1 clock_ms=";
+    char copy[NILAI_KAFKA_METADATA_SIZE];
+    if (text == NULL || size >= sizeof copy || size < sizeof prefix
+        || memcmp(text, prefix, sizeof prefix - 1) != 0)
+        return -1;
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    char *end;
+    long long clock_ms = strtoll(copy + sizeof prefix - 1, &end, 10);
+    return *end == '\0' && clock_ms >= 0 && clock_ms <= NILAI_TIME_MAX_MS ? clock_ms : -1;
+}
+
+/* --- The group -------------------------------------------------------------------------- */
+
+static int topic_index(const struct kafka_source *source, const char *name)
+{
+    for (uint32_t topic = 0; topic < source->options.topic_count; topic++) {
+        if (strcmp(source->options.topics[topic], name) == 0)
+            return (int)topic;
+    }
+    return -1;
+}
+
+/* Sorts what the group gave into state partitions. false: some topic is missing of one. */
+static bool gather(const struct kafka_source *source,
+                   const rd_kafka_topic_partition_list_t *given, struct nilai_assigned *list,
+                   size_t *count)
+{
+    uint32_t topics[NILAI_INPUT_TOPICS_MAX] = {0};
+    *count = 0;
+    for (int32_t partition = 0; partition < source->options.partition_count; partition++) {
+        struct nilai_assigned *entry = &list[*count];
+        uint32_t found = 0;
+        *entry = (struct nilai_assigned){.committed = {.partition = partition, .clock_ms = -1}};
+        for (int index = 0; index < given->cnt; index++) {
+            const rd_kafka_topic_partition_t *one = &given->elems[index];
+            int topic = topic_index(source, one->topic);
+            if (one->partition != partition || topic < 0)
+                continue;
+            entry->committed.offsets[topic] = one->offset >= 0 ? one->offset : -1;
+            int64_t clock_ms = nilai_kafka_metadata_parse(one->metadata, one->metadata_size);
+            if (clock_ms > entry->committed.clock_ms)
+                entry->committed.clock_ms = clock_ms;
+            found++;
+            topics[topic]++;
+        }
+        if (found != 0 && found != source->options.topic_count)
+            return false;
+        *count += found != 0;
+    }
+    /* A partition beyond partition_count would be seen nowhere above. */
+    size_t seen = 0;
+    for (uint32_t topic = 0; topic < source->options.topic_count; topic++)
+        seen += topics[topic];
+    return seen == (size_t)given->cnt;
+}
+
+static bool read_committed(struct kafka_source *source, rd_kafka_topic_partition_list_t *given)
+{
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (int attempt = 0; attempt < COMMITTED_TRIES && given->cnt > 0; attempt++) {
+        code = rd_kafka_committed(source->client, given, COMMITTED_TIMEOUT_MS);
+        for (int index = 0; index < given->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; index++)
+            code = given->elems[index].err;
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+            return true;
+    }
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        fail(source, code, "committed offsets cannot be read", rd_kafka_err2str(code));
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* The queue of a partition is taken out of the common one before every assign: the library
+ * forgets it with a rebalance, and then messages pile up where nobody looks. */
+static void open_queue(struct kafka_source *source, uint32_t topic, int32_t partition)
+{
+    rd_kafka_queue_t **queue
+        = &source->queues[(size_t)partition * source->options.topic_count + topic];
+    NILAI_ASSERT(*queue == NULL);
+    *queue = rd_kafka_queue_get_partition(source->client, source->options.topics[topic], partition);
+    if (*queue == NULL) {
+        fail(source, RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, source->options.topics[topic],
+             "no such partition");
+        return;
+    }
+    rd_kafka_queue_forward(*queue, NULL);
+    rd_kafka_queue_cb_event_enable(*queue, on_wake, source);
+}
+
+static void close_queues(struct kafka_source *source)
+{
+    size_t all = (size_t)source->options.partition_count * source->options.topic_count;
+    for (size_t index = 0; index < all; index++) {
+        if (source->queues[index] == NULL)
+            continue;
+        rd_kafka_queue_cb_event_enable(source->queues[index], NULL, NULL);
+        rd_kafka_queue_destroy(source->queues[index]);
+        source->queues[index] = NULL;
+    }
+}
+
+static void start_reading(struct kafka_source *source, const struct nilai_assigned *list,
+                          size_t count)
+{
+    rd_kafka_topic_partition_list_t *starts
+        = rd_kafka_topic_partition_list_new((int)(count * source->options.topic_count));
+    for (size_t index = 0; index < count; index++) {
+        int32_t partition = list[index].committed.partition;
+        for (uint32_t topic = 0; topic < source->options.topic_count && !list[index].skip;
+             topic++) {
+            int64_t start = list[index].start[topic];
+            open_queue(source, topic, partition);
+            rd_kafka_topic_partition_list_add(starts, source->options.topics[topic], partition)
+                ->offset = start == NILAI_OFFSET_BEGINNING ? RD_KAFKA_OFFSET_BEGINNING : start;
+        }
+    }
+    rd_kafka_resp_err_t code = rd_kafka_assign(source->client, starts);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        fail(source, code, "the assignment cannot be taken up", rd_kafka_err2str(code));
+    rd_kafka_topic_partition_list_destroy(starts);
+}
+
+static void on_assign(struct kafka_source *source, rd_kafka_topic_partition_list_t *given)
+{
+    struct nilai_assigned *list
+        = calloc((size_t)source->options.partition_count, sizeof *list);
+    size_t count;
+    if (list == NULL) {
+        fail(source, RD_KAFKA_RESP_ERR__FAIL, "assignment", "out of memory");
+    } else if (read_committed(source, given)) {
+        if (!gather(source, given, list, &count)) {
+            fail(source, RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, "assignment",
+                 "the partitions of the input topics did not come together: is another program "
+                 "in the group, or were partitions added? (restart to use added ones)");
+        } else {
+            source->base.listener.assigned(source->base.listener.context, list, count);
+            start_reading(source, list, count);
+        }
+    }
+    if (source->failure != NILAI_OK)
+        rd_kafka_assign(source->client, NULL);
+    free(list);
+}
+
+static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t *given, void *context)
+{
+    struct kafka_source *source = context;
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !source->leaving) {
+        on_assign(source, given);
+        return;
+    }
+    if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)
+        source->base.listener.revoked(source->base.listener.context,
+                                      rd_kafka_assignment_lost(client) != 0);
+    else if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+        fail(source, code, "rebalance", rd_kafka_err2str(code));
+    close_queues(source);
+    rd_kafka_assign(client, NULL);
+}
+
+/* --- Operations ------------------------------------------------------------------------- */
+
+static enum nilai_status source_poll(struct nilai_source *base, struct nilai_error *error)
+{
+    struct kafka_source *source = of(base);
+    rd_kafka_message_t *message;
+    while (source->failure == NILAI_OK
+           && (message = rd_kafka_consumer_poll(source->client, 0)) != NULL) {
+        /* Only errors come this way: every partition has its own queue. */
+        NILAI_ASSERT(message->err != RD_KAFKA_RESP_ERR_NO_ERROR);
+        if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+            enum nilai_status status = nilai_kafka_client_status(message->err);
+            if (status == NILAI_CONFIG)
+                fail(source, message->err, "input", rd_kafka_message_errstr(message));
+            else
+                nilai_log(NILAI_LOG_WARNING, "kafka: %s", rd_kafka_message_errstr(message));
+        }
+        rd_kafka_message_destroy(message);
+    }
+    if (source->failure != NILAI_OK)
+        *error = source->error;
+    return source->failure;
+}
+
+/* An error instead of a message: permanent ones end the source, others pass. */
+static enum nilai_status take_error(struct kafka_source *source, rd_kafka_message_t *message,
+                                    uint32_t topic)
+{
+    rd_kafka_resp_err_t code = message->err;
+    bool permanent = nilai_kafka_client_status(code) == NILAI_CONFIG;
+    if (permanent)
+        fail(source, code, source->options.topics[topic], rd_kafka_message_errstr(message));
+    else
+        nilai_log(NILAI_LOG_WARNING, "kafka: %s: %s", source->options.topics[topic],
+                  rd_kafka_message_errstr(message));
+    rd_kafka_message_destroy(message);
+    return permanent ? NILAI_FAILED : NILAI_AGAIN;
+}
+
+static enum nilai_status source_take(struct nilai_source *base, uint32_t topic,
+                                     int32_t partition, struct nilai_input *input)
+{
+    struct kafka_source *source = of(base);
+    NILAI_ASSERT(topic < source->options.topic_count
+                 && partition < source->options.partition_count);
+    rd_kafka_queue_t *queue
+        = source->queues[(size_t)partition * source->options.topic_count + topic];
+    if (queue == NULL)
+        return NILAI_AGAIN;
+    rd_kafka_message_t *message = rd_kafka_consume_queue(queue, 0);
+    if (message == NULL)
+        return NILAI_AGAIN;
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        input->offset = message->offset;
+        rd_kafka_message_destroy(message);
+        return NILAI_MISSING;
+    }
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return take_error(source, message, topic);
+    NILAI_ASSERT(message->partition == partition);
+    *input = (struct nilai_input){.handle = message,
+                                  .key = message->key,
+                                  .key_size = message->key_len,
+                                  .value = message->payload,
+                                  .value_size = message->len,
+                                  .offset = message->offset};
+    return NILAI_OK;
+}
+
+static void source_give_back(struct nilai_source *base, struct nilai_input *input)
+{
+    (void)base;
+    rd_kafka_message_destroy(input->handle);
+    input->handle = NULL;
+}
+
+static void source_headers(struct nilai_source *base, const struct nilai_input *input,
+                           nilai_header_fn visit, void *context)
+{
+    (void)base;
+    rd_kafka_headers_t *headers;
+    if (rd_kafka_message_headers(input->handle, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    struct nilai_header header;
+    for (size_t index = 0; rd_kafka_header_get_all(headers, index, &header.name, &header.value,
+                                                   &header.size)
+                           == RD_KAFKA_RESP_ERR_NO_ERROR;
+         index++)
+        visit(context, &header);
+}
+
+static int64_t source_high(struct nilai_source *base, uint32_t topic, int32_t partition)
+{
+    struct kafka_source *source = of(base);
+    int64_t low, high;
+    if (rd_kafka_get_watermark_offsets(source->client, source->options.topics[topic], partition,
+                                       &low, &high)
+        != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return -1;
+    return high;
+}
+
+static void source_leave(struct nilai_source *base)
+{
+    struct kafka_source *source = of(base);
+    source->leaving = true;
+    rd_kafka_consumer_close(source->client);
+    close_queues(source);
+}
+
+static void source_close(struct nilai_source *base)
+{
+    struct kafka_source *source = of(base);
+    if (source->events != NULL) {
+        rd_kafka_queue_cb_event_enable(source->events, NULL, NULL);
+        rd_kafka_queue_destroy(source->events);
+    }
+    if (source->client != NULL)
+        rd_kafka_destroy(source->client);
+    free(source->queues);
+    free(source);
+}
+
+static const struct nilai_source_ops kafka_source_ops = {
+    .poll = source_poll,
+    .take = source_take,
+    .give_back = source_give_back,
+    .headers = source_headers,
+    .high = source_high,
+    .leave = source_leave,
+    .close = source_close,
+};
+
+struct rd_kafka_s *nilai_kafka_source_client(struct nilai_source *source)
+{
+    NILAI_ASSERT(source->ops == &kafka_source_ops);
+    return of(source)->client;
+}
+
+bool nilai_kafka_source_is_lost(struct nilai_source *source)
+{
+    return rd_kafka_assignment_lost(nilai_kafka_source_client(source)) != 0;
+}
+
+/* The library's own memory, shared out among all partitions there are. */
+static long queued_kbytes(const struct nilai_kafka_source_options *options)
+{
+    long share = QUEUED_KBYTES / ((long)options->partition_count * (long)options->topic_count);
+    if (share < QUEUED_KBYTES_MIN)
+        return QUEUED_KBYTES_MIN;
+    return share > QUEUED_KBYTES_MAX ? QUEUED_KBYTES_MAX : share;
+}
+
+static enum nilai_status configure(const struct nilai_kafka_source_options *options,
+                                   rd_kafka_conf_t **config, struct nilai_error *error)
+{
+    char kbytes[24], fetch[24];
+    long share = queued_kbytes(options);
+    snprintf(kbytes, sizeof kbytes, "%ld", share);
+    /* One fetch is taken whole, so it may exceed the limit by its own size. */
+    snprintf(fetch, sizeof fetch, "%ld", share < 1024 ? share * 1024 : 1024 * 1024L);
+    struct nilai_kafka_fixed fixed[4] = {{"group.id", options->group}};
+    size_t count = 1;
+    if (options->instance != NULL)
+        fixed[count++] = (struct nilai_kafka_fixed){"group.instance.id", options->instance};
+    if (!nilai_kafka_client_is_given(options->kafka, options->kafka_count,
+                                     "queued.max.messages.kbytes"))
+        fixed[count++] = (struct nilai_kafka_fixed){"queued.max.messages.kbytes", kbytes};
+    if (!nilai_kafka_client_is_given(options->kafka, options->kafka_count,
+                                     "max.partition.fetch.bytes")
+        && !nilai_kafka_client_is_given(options->kafka, options->kafka_count,
+                                        "fetch.message.max.bytes"))
+        fixed[count++] = (struct nilai_kafka_fixed){"fetch.message.max.bytes", fetch};
+    return nilai_kafka_config_create(NILAI_KAFKA_CONSUMER, options->kafka, options->kafka_count,
+                                     fixed, count, config, error);
+}
+
+static enum nilai_status join(struct kafka_source *source, struct nilai_error *error)
+{
+    rd_kafka_topic_partition_list_t *topics
+        = rd_kafka_topic_partition_list_new((int)source->options.topic_count);
+    for (uint32_t topic = 0; topic < source->options.topic_count; topic++)
+        rd_kafka_topic_partition_list_add(topics, source->options.topics[topic],
+                                          RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(source->client, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return nilai_error_set(error, NILAI_FAILED, "kafka: subscribe: %s",
+                               rd_kafka_err2str(code));
+    return NILAI_OK;
+}
+
+enum nilai_status nilai_kafka_source_create(const struct nilai_kafka_source_options *options,
+                                            struct nilai_source **source,
+                                            struct nilai_error *error)
+{
+    NILAI_ASSERT(options->topic_count > 0 && options->topic_count <= NILAI_INPUT_TOPICS_MAX);
+    NILAI_ASSERT(options->partition_count > 0);
+    rd_kafka_conf_t *config;
+    struct kafka_source *created = calloc(1, sizeof *created);
+    if (created == NULL)
+        return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
+    created->base.ops = &kafka_source_ops;
+    created->options = *options;
+    created->queues = calloc((size_t)options->partition_count * options->topic_count,
+                             sizeof(rd_kafka_queue_t *));
+    enum nilai_status status = created->queues != NULL
+                                   ? configure(options, &config, error)
+                                   : nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
+    if (status == NILAI_OK) {
+        rd_kafka_conf_set_opaque(config, created);
+        rd_kafka_conf_set_rebalance_cb(config, on_rebalance);
+        rd_kafka_conf_set_error_cb(config, on_error);
+        status = nilai_kafka_client_create(RD_KAFKA_CONSUMER, config, &created->client, error);
+    }
+    if (status == NILAI_OK) {
+        rd_kafka_poll_set_consumer(created->client);
+        created->events = rd_kafka_queue_get_consumer(created->client);
+        rd_kafka_queue_cb_event_enable(created->events, on_wake, created);
+        status = join(created, error);
+    }
+    if (status != NILAI_OK) {
+        source_close(&created->base);
+        return status;
+    }
+    *source = &created->base;
+    return NILAI_OK;
+}

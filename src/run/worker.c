@@ -1,0 +1,605 @@
+#include "nilai/run/worker.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nilai/base/log.h"
+#include "nilai/run/emit.h"
+#include "nilai/run/lane.h"
+
+enum {
+    QUEUE_CAPACITY = 256,    /* arrivals a lane and topic */
+    TURNS_PER_ROUND = 32,    /* then the loop looks at its timers again */
+    SURVEY_EVERY_MS = 500,   /* lag, memory, customers */
+    SETTLE_POLL_MS = 10,
+    SETTLE_POLLS_MAX = 3000, /* 30 s: the group takes partitions from those who linger */
+};
+
+struct nilai_worker {
+    struct nilai_worker_options options;
+    struct nilai_decoder *decoder;
+    struct nilai_emitter *emitter;
+    struct nilai_lane **lanes; /* the assignment */
+    size_t lane_count;
+    struct nilai_lane **parked;
+    size_t parked_count;
+    size_t next_lane;
+    struct nilai_lane *busy; /* its turn is not finished */
+    size_t next_bad;
+    uint32_t next_effect;
+    bool step_done;
+    bool commit_running, commit_refused;
+    bool feed_waits;
+    bool assigned_once;
+    int64_t now_ms, wall_ms;
+    int64_t committed_at_ms, surveyed_at_ms;
+    uint64_t memory_bytes;
+    struct nilai_position *positions; /* of a commit; room for every lane */
+    enum nilai_status failure;
+    struct nilai_error error;
+    struct nilai_effects effects;
+};
+
+static void count(struct nilai_worker *worker, enum nilai_counter counter, uint64_t amount)
+{
+    nilai_counter_add(worker->options.counters, counter, amount);
+}
+
+static enum nilai_status fail(struct nilai_worker *worker, enum nilai_status status,
+                              const char *text)
+{
+    return nilai_error_set(&worker->error, status, "%s", text);
+}
+
+/* Output that could not be written for another reason than room. */
+static enum nilai_status checked_put(struct nilai_worker *worker, enum nilai_status status)
+{
+    if (status == NILAI_AGAIN)
+        count(worker, NILAI_COUNTER_SINK_FULL, 1);
+    else if (status == NILAI_NO_MEMORY)
+        return fail(worker, status, "out of memory while writing a message");
+    else if (status != NILAI_OK)
+        return fail(worker, status, "a message cannot be written");
+    return status;
+}
+
+/* --- One turn ------------------------------------------------------------------------- */
+
+static enum nilai_status put_bad(struct nilai_worker *worker)
+{
+    const struct nilai_batch *batch = nilai_lane_batch(worker->busy);
+    for (; worker->next_bad < batch->bad_count; worker->next_bad++) {
+        const struct nilai_arrival *arrival = batch->bad[worker->next_bad];
+        enum nilai_status status = nilai_emit_dead_letter(
+            worker->emitter, worker->options.source, arrival,
+            batch->bad_topics[worker->next_bad], nilai_lane_partition(worker->busy));
+        if (status != NILAI_OK)
+            return checked_put(worker, status);
+        count(worker, NILAI_COUNTER_BAD + arrival->reject.class, 1);
+    }
+    return NILAI_OK;
+}
+
+static enum nilai_status put_effects(struct nilai_worker *worker)
+{
+    for (; worker->next_effect < worker->effects.count; worker->next_effect++) {
+        const struct nilai_effect *effect = &worker->effects.list[worker->next_effect];
+        enum nilai_status status = nilai_emit_change(worker->emitter, effect);
+        if (status != NILAI_OK)
+            return checked_put(worker, status);
+        count(worker,
+              effect->change.is_band ? NILAI_COUNTER_CHURN_RISK : NILAI_COUNTER_VALUE_SEGMENT, 1);
+        if (worker->options.observe != NULL)
+            worker->options.observe(worker->options.observe_context, effect);
+    }
+    return NILAI_OK;
+}
+
+static enum nilai_status step(struct nilai_worker *worker)
+{
+    worker->next_effect = 0;
+    enum nilai_status status = nilai_lane_step(worker->busy, &worker->effects,
+                                               &worker->step_done);
+    if (status == NILAI_FULL)
+        return fail(worker, status,
+                    "state.memory_max is reached: raise it, or add another process");
+    if (status != NILAI_OK)
+        return fail(worker, status, "out of memory for the state of customers");
+    return NILAI_OK;
+}
+
+static void forget_touched(void *context, struct nilai_text id,
+                           const struct nilai_customer *customer,
+                           const struct nilai_service *service)
+{
+    (void)context, (void)id, (void)customer, (void)service;
+}
+
+static void finish_turn(struct nilai_worker *worker)
+{
+    struct nilai_lane *lane = worker->busy;
+    bool suppressed = nilai_lane_is_suppressed(lane);
+    count(worker, suppressed ? NILAI_COUNTER_REPLAYED : NILAI_COUNTER_EVENTS,
+          nilai_lane_batch(lane)->count);
+    nilai_lane_finish(lane, worker->options.source);
+    if (suppressed && worker->options.config->customers_feed)
+        nilai_partition_take_touched(nilai_lane_state(lane), forget_touched, NULL);
+    worker->busy = NULL;
+}
+
+/* The list of erased customers holds a bounded number; a full one is emptied amid a turn. */
+static enum nilai_status empty_touched(struct nilai_worker *worker, bool suppressed)
+{
+    struct nilai_partition *state = nilai_lane_state(worker->busy);
+    if (!worker->options.config->customers_feed)
+        return NILAI_OK;
+    if (nilai_partition_touched_full(state)) {
+        enum nilai_status status = NILAI_OK;
+        if (suppressed)
+            nilai_partition_take_touched(state, forget_touched, NULL);
+        else
+            status = nilai_emit_feed(worker->emitter, state);
+        if (status != NILAI_OK)
+            return checked_put(worker, status);
+    }
+    return checked_put(worker, nilai_emit_flush_feed(worker->emitter));
+}
+
+/* Goes on with the turn at hand. NILAI_AGAIN: the sink has no room. */
+static enum nilai_status advance_turn(struct nilai_worker *worker)
+{
+    bool suppressed = nilai_lane_is_suppressed(worker->busy);
+    enum nilai_status status = suppressed ? NILAI_OK : put_bad(worker);
+    while (status == NILAI_OK) {
+        if (!suppressed)
+            status = put_effects(worker);
+        if (status != NILAI_OK || worker->step_done)
+            break;
+        status = empty_touched(worker, suppressed);
+        if (status == NILAI_OK)
+            status = step(worker);
+    }
+    if (status == NILAI_OK)
+        finish_turn(worker);
+    return status;
+}
+
+static void begin_turn(struct nilai_worker *worker, struct nilai_lane *lane)
+{
+    worker->busy = lane;
+    worker->next_bad = 0;
+    worker->next_effect = 0;
+    worker->effects.count = 0;
+    worker->step_done = false;
+}
+
+/* Tries the lanes in turn until one begins a turn; NILAI_MISSING: none has anything to do. */
+static enum nilai_status find_turn(struct nilai_worker *worker, int64_t *wake_ms)
+{
+    for (size_t tried = 0; tried < worker->lane_count; tried++) {
+        struct nilai_lane *lane = worker->lanes[worker->next_lane++ % worker->lane_count];
+        uint32_t taken;
+        enum nilai_status status = nilai_lane_fill(lane, worker->options.source, &taken);
+        if (status != NILAI_OK)
+            return fail(worker, status, "messages cannot be read");
+        if (nilai_lane_begin(lane, worker->now_ms, worker->wall_ms, wake_ms)) {
+            begin_turn(worker, lane);
+            return NILAI_OK;
+        }
+    }
+    return NILAI_MISSING;
+}
+
+/* Works off what is there, for a bounded number of turns. */
+static enum nilai_status pump(struct nilai_worker *worker, int64_t *wake_ms)
+{
+    for (int turn = 0; turn < TURNS_PER_ROUND; turn++) {
+        if (worker->busy == NULL) {
+            enum nilai_status found = find_turn(worker, wake_ms);
+            if (found != NILAI_OK)
+                return found == NILAI_MISSING ? NILAI_OK : found;
+        }
+        enum nilai_status status = advance_turn(worker);
+        if (status != NILAI_OK)
+            return status;
+    }
+    *wake_ms = worker->now_ms;
+    return NILAI_OK;
+}
+
+/* --- Commits -------------------------------------------------------------------------- */
+
+static bool is_dirty(const struct nilai_worker *worker)
+{
+    for (size_t lane = 0; lane < worker->lane_count; lane++) {
+        if (nilai_lane_is_dirty(worker->lanes[lane]))
+            return true;
+    }
+    return false;
+}
+
+/* What the feed says of a customer belongs to the commit of the events that touched them. */
+static enum nilai_status put_feed(struct nilai_worker *worker)
+{
+    enum nilai_status status = NILAI_OK;
+    if (!worker->options.config->customers_feed)
+        return NILAI_OK;
+    for (size_t lane = 0; lane < worker->lane_count && !worker->feed_waits; lane++) {
+        if (nilai_lane_is_dirty(worker->lanes[lane]))
+            status = nilai_emit_feed(worker->emitter, nilai_lane_state(worker->lanes[lane]));
+        if (status != NILAI_OK)
+            return checked_put(worker, status);
+    }
+    status = nilai_emit_flush_feed(worker->emitter);
+    worker->feed_waits = status == NILAI_AGAIN;
+    return checked_put(worker, status);
+}
+
+/* NILAI_AGAIN: the sink has no room for the feed yet; no turn may begin before it has. */
+static enum nilai_status begin_commit(struct nilai_worker *worker)
+{
+    NILAI_ASSERT(worker->busy == NULL && !worker->commit_running);
+    enum nilai_status status = put_feed(worker);
+    if (status != NILAI_OK)
+        return status;
+
+    size_t used = 0;
+    for (size_t lane = 0; lane < worker->lane_count; lane++) {
+        if (!nilai_lane_is_dirty(worker->lanes[lane]))
+            continue;
+        nilai_lane_position(worker->lanes[lane], &worker->positions[used]);
+        nilai_lane_commit_begun(worker->lanes[lane], &worker->positions[used++]);
+    }
+    if (used == 0)
+        return NILAI_OK;
+    status = nilai_sink_commit(worker->options.sink, worker->positions, used);
+    if (status != NILAI_OK)
+        return fail(worker, NILAI_FAILED, "a commit cannot be begun");
+    worker->commit_running = true;
+    worker->committed_at_ms = worker->now_ms;
+    return NILAI_OK;
+}
+
+static void end_commit(struct nilai_worker *worker, bool holds)
+{
+    NILAI_ASSERT(worker->commit_running);
+    worker->commit_running = false;
+    worker->commit_refused = !holds;
+    count(worker, holds ? NILAI_COUNTER_COMMITS : NILAI_COUNTER_COMMITS_REFUSED, 1);
+    for (size_t lane = 0; lane < worker->lane_count; lane++) {
+        if (holds)
+            nilai_lane_commit_done(worker->lanes[lane]);
+        else
+            nilai_lane_commit_refused(worker->lanes[lane]);
+    }
+}
+
+static enum nilai_status poll_sink(struct nilai_worker *worker, int timeout_ms)
+{
+    enum nilai_commit_state state;
+    enum nilai_status status = nilai_sink_poll(worker->options.sink, timeout_ms, &state,
+                                               &worker->error);
+    if (status == NILAI_OK && (state == NILAI_COMMIT_DONE || state == NILAI_COMMIT_REFUSED))
+        end_commit(worker, state == NILAI_COMMIT_DONE);
+    return status;
+}
+
+static enum nilai_status commit_if_due(struct nilai_worker *worker)
+{
+    if (worker->busy != NULL || worker->commit_running)
+        return NILAI_OK;
+    int64_t since_ms = worker->now_ms - worker->committed_at_ms;
+    if (!worker->feed_waits && since_ms < worker->options.config->commit_interval_ms)
+        return NILAI_OK;
+    return is_dirty(worker) ? begin_commit(worker) : NILAI_OK;
+}
+
+/* One step towards everything being published and committed; true: it is, or cannot be. */
+static bool settle_step(struct nilai_worker *worker, enum nilai_status *status)
+{
+    *status = worker->busy != NULL ? advance_turn(worker) : NILAI_OK;
+    if (*status == NILAI_OK && !worker->commit_running) {
+        if (worker->commit_refused || !is_dirty(worker))
+            return true;
+        *status = begin_commit(worker);
+    }
+    if (*status == NILAI_OK || *status == NILAI_AGAIN)
+        *status = poll_sink(worker, SETTLE_POLL_MS);
+    return *status != NILAI_OK;
+}
+
+/* Finishes the turn at hand and commits; blocks, because it is called when partitions are taken
+ * away and there is nothing else to do. */
+static void settle(struct nilai_worker *worker)
+{
+    enum nilai_status status = NILAI_OK;
+    worker->commit_refused = false;
+    for (int poll = 0; poll < SETTLE_POLLS_MAX; poll++) {
+        if (settle_step(worker, &status)) {
+            if (worker->failure == NILAI_OK)
+                worker->failure = status;
+            return;
+        }
+        count(worker, NILAI_COUNTER_BEATS, 1);
+    }
+    nilai_log(NILAI_LOG_WARNING, "partitions are given up before their output was acknowledged; "
+                                 "it will be published again");
+}
+
+/* --- The group ------------------------------------------------------------------------ */
+
+static void drop_lane(struct nilai_worker *worker, struct nilai_lane *lane)
+{
+    if (worker->busy == lane) {
+        nilai_lane_finish(lane, worker->options.source);
+        worker->busy = NULL;
+    }
+    nilai_lane_destroy(lane, worker->options.source);
+}
+
+static void drop_parked(struct nilai_worker *worker)
+{
+    while (worker->parked_count > 0)
+        drop_lane(worker, worker->parked[--worker->parked_count]);
+}
+
+static void on_revoked(void *context, bool lost)
+{
+    struct nilai_worker *worker = context;
+    if (!lost && worker->failure == NILAI_OK)
+        settle(worker);
+    NILAI_ASSERT(worker->parked_count == 0);
+    for (size_t lane = 0; lane < worker->lane_count; lane++) {
+        if (worker->lanes[lane] == worker->busy) {
+            /* Half of a turn cannot be taken up again. */
+            drop_lane(worker, worker->lanes[lane]);
+            continue;
+        }
+        nilai_lane_rewind(worker->lanes[lane], worker->options.source, worker->now_ms);
+        worker->parked[worker->parked_count++] = worker->lanes[lane];
+    }
+    worker->lane_count = 0;
+    worker->feed_waits = false;
+}
+
+static bool make_room(struct nilai_worker *worker, size_t lanes)
+{
+    /* One more than needed: a size of 0 has no portable meaning. */
+    struct nilai_lane **grown = reallocarray(worker->lanes, lanes + 1, sizeof(*grown));
+    if (grown != NULL)
+        worker->lanes = grown;
+    struct nilai_position *positions
+        = reallocarray(worker->positions, lanes + 1, sizeof *positions);
+    if (positions != NULL)
+        worker->positions = positions;
+    return grown != NULL && positions != NULL;
+}
+
+/* What is parked stays so only until the assignment is known; `parked` is as long as `lanes`. */
+static bool make_parking(struct nilai_worker *worker, size_t lanes)
+{
+    struct nilai_lane **grown = reallocarray(worker->parked, lanes + 1, sizeof(*grown));
+    if (grown != NULL)
+        worker->parked = grown;
+    return grown != NULL;
+}
+
+static struct nilai_lane *take_parked(struct nilai_worker *worker,
+                                      const struct nilai_position *committed)
+{
+    for (size_t index = 0; index < worker->parked_count; index++) {
+        struct nilai_lane *lane = worker->parked[index];
+        if (nilai_lane_partition(lane) != committed->partition)
+            continue;
+        if (!nilai_lane_is_committed_at(lane, committed))
+            return NULL;
+        worker->parked[index] = worker->parked[--worker->parked_count];
+        return lane;
+    }
+    return NULL;
+}
+
+static struct nilai_lane *open_lane(struct nilai_worker *worker,
+                                    const struct nilai_position *committed)
+{
+    const struct nilai_config *config = worker->options.config;
+    const struct nilai_marks *marks = worker->options.marks;
+    struct nilai_lane_options options = {
+        .topic_count = (uint32_t)config->input_topic_count,
+        .queue_capacity = QUEUE_CAPACITY,
+        .max_idle_ms = config->merge_max_idle_ms,
+        .follow_wall_clock = config->follow_wall_clock && marks == NULL,
+        .has_marks = marks != NULL,
+        .decoder = worker->decoder,
+        .state = {.model = &config->model,
+                  .limits = {.memory_max_bytes = worker->options.budget->max_bytes,
+                             .hash_seed = worker->options.hash_seed},
+                  .erase_remember_ms = config->erase_remember_ms,
+                  .feed = config->customers_feed},
+    };
+    if (marks != NULL) {
+        NILAI_ASSERT(committed->partition < marks->partition_count);
+        for (uint32_t topic = 0; topic < options.topic_count; topic++)
+            options.marks[topic] = marks->ends[(int32_t)topic * marks->partition_count
+                                               + committed->partition];
+    }
+    return nilai_lane_create(&options, committed, worker->now_ms);
+}
+
+static void on_assigned(void *context, struct nilai_assigned *list, size_t list_count)
+{
+    struct nilai_worker *worker = context;
+    NILAI_ASSERT(worker->lane_count == 0 && worker->busy == NULL);
+    if (!make_room(worker, list_count)) {
+        worker->failure = fail(worker, NILAI_NO_MEMORY, "out of memory for an assignment");
+        return;
+    }
+    /* First all that go on, then the rest: what is not wanted any more makes room before. */
+    struct nilai_lane **lanes = worker->lanes;
+    for (size_t index = 0; index < list_count; index++)
+        lanes[index] = take_parked(worker, &list[index].committed);
+    drop_parked(worker);
+    for (size_t index = 0; index < list_count; index++) {
+        if (lanes[index] == NULL)
+            lanes[index] = open_lane(worker, &list[index].committed);
+        if (lanes[index] == NULL || !make_parking(worker, list_count)) {
+            worker->failure = fail(worker, NILAI_NO_MEMORY, "out of memory for a partition");
+            /* A hole would be in nobody's hands: keep those before it, end with the failure. */
+            for (size_t other = index + 1; other < list_count; other++) {
+                if (lanes[other] != NULL)
+                    drop_lane(worker, lanes[other]);
+            }
+            return;
+        }
+        worker->lane_count = index + 1;
+        nilai_lane_start(lanes[index], list[index].start);
+        list[index].skip = nilai_lane_phase(lanes[index]) == NILAI_LANE_FINISHED;
+    }
+    worker->assigned_once = true;
+}
+
+/* --- Rounds --------------------------------------------------------------------------- */
+
+static uint64_t lag_of(struct nilai_worker *worker, struct nilai_lane *lane)
+{
+    uint64_t lag = 0;
+    struct nilai_position position;
+    if (lane == worker->busy || nilai_lane_phase(lane) == NILAI_LANE_FINISHED)
+        return 0;
+    int64_t reading[NILAI_INPUT_TOPICS_MAX];
+    nilai_lane_position(lane, &position);
+    nilai_lane_start(lane, reading);
+    for (uint32_t topic = 0; topic < worker->options.config->input_topic_count; topic++) {
+        int64_t high = nilai_source_high(worker->options.source, topic, position.partition);
+        int64_t offset = reading[topic] < 0 ? 0 : reading[topic];
+        lag += high > offset ? (uint64_t)(high - offset) : 0;
+    }
+    return lag;
+}
+
+/* Looks at what is too dear to be counted along the way; false: memory is used up. */
+static bool survey(struct nilai_worker *worker)
+{
+    struct nilai_counters *counters = worker->options.counters;
+    uint64_t customers = 0, memory = 0, lag = 0, replaying = 0;
+    for (size_t index = 0; index < worker->lane_count; index++) {
+        struct nilai_lane *lane = worker->lanes[index];
+        struct nilai_table_stats stats;
+        nilai_table_stats(nilai_partition_table(nilai_lane_state(lane)), &stats);
+        customers += stats.customers;
+        memory += stats.memory_bytes;
+        lag += lag_of(worker, lane);
+        replaying += nilai_lane_phase(lane) == NILAI_LANE_REPLAYING;
+        if (nilai_lane_take_truncated(lane))
+            nilai_log(NILAI_LOG_WARNING,
+                      "partition %" PRId32 ": the oldest events are no longer in the input "
+                      "topics; state is built from those that are",
+                      nilai_lane_partition(lane));
+    }
+    nilai_counter_set(counters, NILAI_COUNTER_CUSTOMERS, customers);
+    nilai_counter_set(counters, NILAI_COUNTER_MEMORY_BYTES, memory);
+    nilai_counter_set(counters, NILAI_COUNTER_LAG, lag);
+    nilai_counter_set(counters, NILAI_COUNTER_PARTITIONS, worker->lane_count);
+    nilai_counter_set(counters, NILAI_COUNTER_REPLAYING, replaying);
+    uint64_t before = atomic_fetch_add_explicit(&worker->options.budget->used_bytes,
+                                                memory - worker->memory_bytes,
+                                                memory_order_relaxed);
+    uint64_t used = before + memory - worker->memory_bytes;
+    worker->memory_bytes = memory;
+    worker->surveyed_at_ms = worker->now_ms;
+    return used <= worker->options.budget->max_bytes;
+}
+
+static enum nilai_status survey_if_due(struct nilai_worker *worker)
+{
+    if (worker->now_ms - worker->surveyed_at_ms < SURVEY_EVERY_MS)
+        return NILAI_OK;
+    if (!survey(worker))
+        return fail(worker, NILAI_FULL,
+                    "state.memory_max is reached: raise it, or add another process");
+    return NILAI_OK;
+}
+
+static enum nilai_status work(struct nilai_worker *worker, int64_t *wake_ms)
+{
+    enum nilai_status status = poll_sink(worker, 0);
+    if (status == NILAI_OK)
+        status = nilai_source_poll(worker->options.source, &worker->error);
+    if (status == NILAI_OK)
+        status = worker->failure; /* of a call from within the poll */
+    if (status == NILAI_OK && !worker->feed_waits)
+        status = pump(worker, wake_ms);
+    if (status == NILAI_OK)
+        status = commit_if_due(worker);
+    if (status == NILAI_OK || status == NILAI_AGAIN)
+        status = survey_if_due(worker);
+    return status;
+}
+
+enum nilai_status nilai_worker_work(struct nilai_worker *worker, int64_t now_ms, int64_t wall_ms,
+                                    int64_t *wake_ms, struct nilai_error *error)
+{
+    NILAI_ASSERT(worker->failure == NILAI_OK);
+    worker->now_ms = now_ms;
+    worker->wall_ms = wall_ms;
+    *wake_ms = now_ms + (1000 - wall_ms % 1000); /* the next second may bring deadlines */
+    count(worker, NILAI_COUNTER_BEATS, 1);
+    worker->failure = work(worker, wake_ms);
+    if (worker->failure != NILAI_OK)
+        *error = worker->error;
+    return worker->failure;
+}
+
+bool nilai_worker_is_done(const struct nilai_worker *worker)
+{
+    if (worker->options.marks == NULL || !worker->assigned_once || worker->busy != NULL
+        || worker->commit_running || is_dirty(worker))
+        return false;
+    for (size_t lane = 0; lane < worker->lane_count; lane++) {
+        if (nilai_lane_phase(worker->lanes[lane]) != NILAI_LANE_FINISHED)
+            return false;
+    }
+    return true;
+}
+
+enum nilai_status nilai_worker_result(const struct nilai_worker *worker, struct nilai_error *error)
+{
+    *error = worker->error;
+    return worker->failure;
+}
+
+struct nilai_worker *nilai_worker_create(const struct nilai_worker_options *options)
+{
+    struct nilai_worker *worker = calloc(1, sizeof *worker);
+    if (worker == NULL)
+        return NULL;
+    worker->options = *options;
+    struct nilai_decode_rules rules = nilai_config_decode_rules(options->config);
+    worker->decoder = nilai_decoder_create(&rules);
+    worker->emitter = nilai_emitter_create(options->config, options->sink);
+    if (worker->decoder == NULL || worker->emitter == NULL) {
+        nilai_worker_destroy(worker);
+        return NULL;
+    }
+    worker->options.source->listener = (struct nilai_source_listener){
+        .context = worker, .assigned = on_assigned, .revoked = on_revoked};
+    return worker;
+}
+
+void nilai_worker_destroy(struct nilai_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    NILAI_ASSERT(worker->lane_count == 0);
+    drop_parked(worker);
+    atomic_fetch_sub_explicit(&worker->options.budget->used_bytes, worker->memory_bytes,
+                              memory_order_relaxed);
+    nilai_emitter_destroy(worker->emitter);
+    if (worker->decoder != NULL)
+        nilai_decoder_destroy(worker->decoder);
+    free(worker->lanes);
+    free(worker->parked);
+    free(worker->positions);
+    free(worker);
+}
