@@ -154,8 +154,7 @@ TEST(every_row_refuses_what_it_cannot_hold)
             check_refused(setting, "");
         check_refused(setting, "a\nb");
         if (!is_quantity(setting)) {
-            if (setting->kind != NILAI_SETTING_TEXT)
-                check_refused(setting, "no such thing");
+            check_refused(setting, setting->kind == NILAI_SETTING_TEXT ? "\xff" : "no such thing");
             continue;
         }
         check_refused(setting, "twelve");
@@ -343,6 +342,8 @@ TEST(a_foreign_variable_is_an_error_only_under_our_name)
     CHECK_EQ(read_variable(&config, "NILAI_KAFKA_GROUP_ID=x"), NILAI_CONFIG);
     check_says("NILAI_KAFKA_GROUP_ID: kafka.group.id cannot be set");
     CHECK_EQ(read_variable(&config, "NILAI_=x"), NILAI_CONFIG);
+    CHECK_EQ(read_variable(&config, "NILAI_KAFKA_CLIENT_ID=\xdf"), NILAI_CONFIG);
+    check_says("kafka.client.id: the value is not UTF-8");
 }
 
 TEST(later_sources_win)
@@ -439,8 +440,8 @@ static const char *random_value(const struct nilai_setting *setting, uint64_t *s
     size_t choices = 0;
     switch (setting->kind) {
     case NILAI_SETTING_TEXT:
-        sprintf(space, "x %c\"\\'#: %llu", (char)(32 + next_random(seed) % 95),
-                (unsigned long long)next_random(seed));
+        sprintf(space, "x %c\"\\'#: %llu \xc2\x85\xc3\xa9\xe2\x80\xa8\xef\xbf\xbf\xf0\x9f\x98\x80",
+                (char)(32 + next_random(seed) % 95), (unsigned long long)next_random(seed));
         return space;
     case NILAI_SETTING_TOPIC:
         sprintf(space, "on-%llu.t", (unsigned long long)next_random(seed));
@@ -489,7 +490,7 @@ TEST(what_is_printed_reads_back)
             snprintf(space, sizeof space, "%.17g", next_uniform(&seed) + 1e-9);
             CHECK_EQ(nilai_config_assign(&config, path, space, &error), NILAI_OK);
         }
-        snprintf(space, sizeof space, "%llu \t\"\\\n#", (unsigned long long)next_random(&seed));
+        snprintf(space, sizeof space, "%llu \t\"\\\n#\xc2\x80\xc3\xa9", (unsigned long long)next_random(&seed));
         CHECK_EQ(nilai_config_assign(&config, "kafka.client.id", space, &error), NILAI_OK);
 
         char *shown = printed(&config);

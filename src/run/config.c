@@ -2,6 +2,7 @@
 
 #include "nilai/base/machine.h"
 #include "nilai/base/nearest.h"
+#include "nilai/event/utf8.h"
 #include "nilai/run/setting.h"
 
 #include <ctype.h>
@@ -92,6 +93,8 @@ static enum nilai_status assign_property(struct nilai_config *config, const char
     if (strlen(value) >= NILAI_KAFKA_VALUE_SIZE)
         return nilai_error_set(error, NILAI_CONFIG, "kafka.%s: longer than %d bytes", name,
                                NILAI_KAFKA_VALUE_SIZE - 1);
+    if (!nilai_utf8_valid(value, strlen(value)))
+        return nilai_error_set(error, NILAI_CONFIG, "kafka.%s: the value is not UTF-8", name);
     enum nilai_status status = nilai_kafka_property_check(name, value, error);
     if (status != NILAI_OK)
         return status;

@@ -1,5 +1,6 @@
 #include "nilai/run/config.h"
 
+#include "nilai/event/utf8.h"
 #include "nilai/run/setting.h"
 
 #include <ctype.h>
@@ -26,6 +27,24 @@ static bool is_bare_word(const char *text)
     return true;
 }
 
+/* The code point of the well-formed character at `text`. */
+static uint32_t code_point(const char *text, size_t size)
+{
+    uint32_t code = (unsigned char)text[0];
+    if (size > 1)
+        code &= 0x7fu >> size;
+    for (size_t i = 1; i < size; i++)
+        code = code << 6 | ((unsigned char)text[i] & 0x3f);
+    return code;
+}
+
+/* YAML forbids these as they are, or folds them as it does the ends of lines. */
+static bool needs_escape(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 ||
+           code == 0xfeff || code == 0xfffe || code == 0xffff;
+}
+
 static void print_text(const char *text, FILE *out)
 {
     if (is_bare_word(text)) {
@@ -33,13 +52,15 @@ static void print_text(const char *text, FILE *out)
         return;
     }
     fputc('"', out);
-    for (const char *c = text; *c != '\0'; c++) {
-        if (*c == '"' || *c == '\\')
-            fprintf(out, "\\%c", *c);
-        else if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            fprintf(out, "\\x%02x", (unsigned)(unsigned char)*c);
+    for (size_t left = strlen(text), size; left > 0; text += size, left -= size) {
+        bool valid;
+        size = nilai_utf8_step(text, left, &valid);
+        NILAI_ASSERT(valid);
+        uint32_t code = code_point(text, size);
+        if (needs_escape(code))
+            fprintf(out, "\\u%04x", (unsigned)code);
         else
-            fputc(*c, out);
+            fprintf(out, "%s%.*s", code == '"' || code == '\\' ? "\\" : "", (int)size, text);
     }
     fputc('"', out);
 }

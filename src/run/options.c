@@ -31,7 +31,13 @@ static enum nilai_status misuse(struct nilai_options *options, const char *forma
 int nilai_options_fail(const struct nilai_options *options)
 {
     const char *name = options->command->name;
-    fprintf(stderr, "nilai %s: %s\n", name, options->error.text);
+    char text[sizeof options->error.text];
+    memcpy(text, options->error.text, sizeof text);
+    /* What was wrong may be quoted: it must not drive the terminal. */
+    for (char *c = text; *c != '\0'; c++)
+        if (iscntrl((unsigned char)*c))
+            *c = '?';
+    fprintf(stderr, "nilai %s: %s\n", name, text);
     if (options->exit_code == NILAI_EXIT_USAGE)
         fprintf(stderr, "Try `nilai %s --help`.\n", name);
     return options->exit_code;

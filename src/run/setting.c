@@ -1,6 +1,7 @@
 #include "nilai/run/setting.h"
 
 #include "nilai/base/nearest.h"
+#include "nilai/event/utf8.h"
 #include "nilai/run/config.h"
 
 #include <ctype.h>
@@ -152,8 +153,8 @@ static enum nilai_status parse_text(const struct nilai_setting *setting, char *p
     bool printable = true;
     for (const char *c = value; *c != '\0'; c++)
         printable &= !iscntrl((unsigned char)*c);
-    if (!printable)
-        return refuse(setting, value, "a text without control characters", error);
+    if (!printable || !nilai_utf8_valid(value, size))
+        return refuse(setting, value, "a text in UTF-8 without control characters", error);
     if (size == 0 && setting->automatic == NULL)
         return refuse(setting, value, "a text of at least one letter", error);
     if (size >= setting->size)
