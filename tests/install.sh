@@ -121,7 +121,10 @@ install_kafka() {
     say "fetching Apache Kafka into .cache/kafka"
     rm -rf "$cache/kafka"
     mkdir -p "$cache/kafka"
-    mvn -B -ntp -q -Dstyle.color=never -f "$root/tests/kafka/pom.xml" dependency:copy-dependencies \
-        "-DoutputDirectory=$cache/kafka/libs" </dev/null || fail "Maven could not fetch Kafka"
+    mvn -B -ntp -f "$root/tests/kafka/pom.xml" dependency:copy-dependencies \
+        "-DoutputDirectory=$cache/kafka/libs" </dev/null >"$cache/kafka/log" 2>&1 || {
+        cat "$cache/kafka/log" >&2
+        fail "Maven could not fetch Kafka"
+    }
     printf '%s' "$print" >"$cache/kafka/.stamp"
 }
