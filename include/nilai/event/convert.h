@@ -2,9 +2,12 @@
  * convert.h - any JSON value to MessagePack and back, as `nilai encode | decode` do.
  *
  * Everything well formed converts, bad events too (tests feed them to the service). Order and
- * repetition of keys are kept. JSON integers become MessagePack integers while they fit into
- * 64 bits, all other numbers binary64. MessagePack timestamps become integer ms; what JSON
- * cannot say (NaN, infinity, binary, other extensions) is NILAI_INVALID.
+ * repetition of keys are kept, and so are bytes in strings that are not UTF-8. JSON integers
+ * become MessagePack integers while they fit into 64 bits (signed or unsigned), all other
+ * numbers binary64. MessagePack timestamps become integer ms; what JSON cannot say (NaN,
+ * infinity, binary, other extensions, keys that are no strings) is NILAI_INVALID, and so is
+ * what is nested deeper than 64. Nothing larger than NILAI_ENCODE_SIZE_MAX goes in or comes
+ * out (NILAI_FULL).
  */
 #ifndef NILAI_EVENT_CONVERT_H
 #define NILAI_EVENT_CONVERT_H
