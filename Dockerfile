@@ -24,7 +24,7 @@ RUN --mount=type=bind,from=build,source=/out,target=/out \
     apt-get update && apt-get install -y --no-install-recommends ca-certificates $(cat /out/packages) \
     && rm -rf /var/lib/apt/lists/* \
     && cp -r /out/usr / \
-    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin nilai
+    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin nilai
 USER nilai
 # Fails the build of the image if a library is missing.
 RUN nilai --version
