@@ -467,10 +467,9 @@ def read_event(line, settings, now_ms=None):
     pairs = Json(line).whole()
     if not isinstance(pairs, Map):
         raise Bad("malformed", "not a map")
-    type_name = next((v for n, v in pairs if n == b"type"), None)
+    event, names = dict(pairs), [name for name, _ in pairs]
+    type_name = event.get(b"type")
     fields = COMMON + (OWN.get(type_name, []) if is_string(type_name) else [])
-    names = [name for name, _ in pairs]
-    event = dict(reversed(pairs))
 
     def reject(cls, is_wrong):
         for name, _, kind in fields:

@@ -329,10 +329,10 @@ class Lives(unittest.TestCase):
         followed = lambda: [t.name for t in life.customer().tickets]
         self.assertEqual(followed(), [b"t0", b"t1", b"t2", b"t3"])
         self.assertEqual(len(life.codes()), 5)
-        life.ticket(T0 + 9, "t2", "resolved").ticket(T0 + 8, "t1", "resolved").ticket(T0 + 9, "t5", "reopened")
-        self.assertEqual(followed(), [b"t0", b"t2", b"t3", b"t5"])
+        life.ticket(T0 + 9, "t1", "resolved").ticket(T0 + 8, "t2", "resolved").ticket(T0 + 9, "t5", "reopened")
+        self.assertEqual(followed(), [b"t0", b"t1", b"t3", b"t5"])
         life.ticket(T0 + 9, "t0", "resolved").ticket(T0 + 9, "t6", "resolved")
-        self.assertEqual(followed(), [b"t2", b"t3", b"t5", b"t6"])  # a tie: t0 was followed first
+        self.assertEqual(followed(), [b"t1", b"t3", b"t5", b"t6"])  # a tie: t0 was followed first
 
     def test_overdue_fires_on_its_second(self):
         life = Life().buy(T0).buy(T0 + 20 * DAY)
@@ -402,6 +402,38 @@ class Lives(unittest.TestCase):
         life.engine.finish(T0 + 200 * DAY)
         self.assertEqual([(v["to"]["segment"], v["at"]) for v in life.standings()], [("new", T0 + 5), ("occasional", T0 + 91 * DAY)])
 
+    def test_segments(self):
+        for buys, settings, segment in (
+            ([0, 1], {}, "occasional"), ([0, 1, 2], {}, "regular"), ([0, 1, 2, 3, 4, 5], {}, "regular"),
+            ([0, 1, 2, 3, 4, 179], {}, "regular"), ([0, 1, 2, 3, 4, 180], {}, "loyal"), ([0, 2, 180], {}, "regular"),
+            ([0, 1], {"value.cuts.a": 1}, "occasional"), ([0, 1, 2], {"value.cuts.a": 1}, "vip"),
+            ([0, 1, 2, 3, 4, 180], {"value.cuts.a": 1}, "vip"), ([0], {}, "new"),
+        ):
+            life = Life("value.cuts.a=1e9", *(f"{name}={value}" for name, value in settings.items()))
+            for day in buys:
+                life.buy(T0 + day * DAY)
+            self.assertEqual(life.customer().standing["segment"], segment, buys)
+
+    def test_refunds_lower_what_is_expected(self):
+        life = Life().buy(T0, 100)
+        for refund, total in ((30, 70), (20, 50), (500, 0)):
+            life.event("refund", T0, amount=refund)
+            spend = ref.expected_spend(1, total, 6.2754, 3.6245, 14.9837)
+            days = ref.expected_days(0, 0, 0, 365, 0.6371, 51.17, 0.8075, 1.2284)
+            self.assertAlmostEqual(life.customer().clv(T0), 0.3 * spend * days)
+
+    def test_small_reasons_are_left_out(self):
+        for weight, told in ((0.00051, True), (0.00049, False)):
+            life = Life(f"model.signals.refund={weight}").buy(T0).event("refund", T0, amount=1)
+            self.assertEqual("refund" in dict(life.customer().reasons(T0)), told)
+
+    def test_a_ticket_that_weighs_for_a_while(self):
+        """Up at the SLA, down as it fades: both ends of a long silence look the same."""
+        life = Life("model.risk.bz=0", "model.risk.b0=-0.8", "model.signals.ticket=0").buy(T0).ticket(T0, "t", "opened")
+        life.engine.finish(T0 + 3000 * DAY)
+        fades = math.ceil((30 + 90 * math.log2(0.6 / (0.8 + math.log(0.33 / 0.67)))) * 86400)
+        self.assertEqual(life.bands(), [("low", "medium", T0 + 3 * DAY), ("medium", "low", T0 + fades * 1000)])
+
     def test_handling_costs(self):
         life = Life().ticket(T0, "t", "pending", handle_s=90).buy(T0, 1, cost=0)
         self.assertEqual(life.standings()[0]["net_year"], "0.5000")
@@ -427,9 +459,9 @@ class Lives(unittest.TestCase):
 class Deadlines(unittest.TestCase):
     """The finders against looking at every second, or at every evaluation time."""
 
-    def customers(self, seed, count):
+    def customers(self, seed, count, *more):
         arrivals, rng = random_events.generate(seed, count * 15, count)
-        life = Life(*(o.removeprefix("--set=") for o in random_events.OPTIONS if o.startswith("--set=")))
+        life = Life(*(o.removeprefix("--set=") for o in random_events.OPTIONS if o.startswith("--set=")), *more)
         for _, pairs in arrivals[: len(arrivals) * 2 // 3]:
             life.line(random_events.render(rng, pairs, plain=True))
         return [c for c in life.engine.customers.values() if c.first_day is not None]
@@ -456,13 +488,23 @@ class Deadlines(unittest.TestCase):
         return None
 
     def test_first_standing_change(self):
-        for c in self.customers(12, 40):
+        cuts = ("value.cuts.a=1", "value.cuts.b=0.5", "value.cuts.c=0.2")  # reached long after the ring is empty
+        for c in self.customers(12, 20) + self.customers(12, 20, *cuts):
             last = c.now // 1000 + 2000 * 86400
             found = c.first_standing_change(last)
             day = c.day(c.now)
             times = [c.day_start(d) for d in range(day + 1, day + 2000)
                      if (d - c.shift) % 28 == 0 or d - c.first_day in (91, 180)]
             self.assertEqual(found, next((t // 1000 for t in times if c.standing_at(t) != c.standing), None))
+
+    def test_far_standing_change(self):
+        life = Life("value.cuts.c=0.01").buy(T0, 20)
+        life.engine.finish(T0 + 60000 * DAY)
+        c, last = life.customer(), life.standings()[-1]
+        self.assertEqual((last["from"]["tier"], last["to"]["tier"]), ("C", "D"))
+        self.assertGreater(last["at"], T0 + 3000 * DAY)
+        self.assertLess(c.clv(last["at"]), 0.009)
+        self.assertGreaterEqual(c.clv(last["at"] - 28 * DAY), 0.009)
 
     def test_laziness_changes_nothing(self):
         """A clock that stops at every day gives what a clock that leaps gives."""
