@@ -157,6 +157,8 @@ TEST(every_row_refuses_what_it_cannot_hold)
             check_refused(setting, setting->kind == NILAI_SETTING_TEXT ? "\xff" : "no such thing");
             continue;
         }
+        if (setting->kind == NILAI_SETTING_COUNT || setting->kind == NILAI_SETTING_INTEGER)
+            check_refused(setting, "1.5");
         check_refused(setting, "twelve");
         check_refused(setting, "nan");
         check_refused(setting, "0x10");

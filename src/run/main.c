@@ -8,6 +8,7 @@
 #include "nilai/base/nearest.h"
 #include "nilai/run/check.h"
 #include "nilai/run/config.h"
+#include "nilai/run/convert_command.h"
 #include "nilai/run/loadgen.h"
 #include "nilai/run/replay.h"
 #include "nilai/run/run_command.h"
@@ -25,6 +26,8 @@ static const struct command commands[] = {
     {"run", nilai_run_main, "the service: events from Kafka in, changes to Kafka out"},
     {"replay", nilai_replay_main, "events of a file in, changes out as JSON lines"},
     {"loadgen", nilai_loadgen_main, "synthetic customers with known truth, into Kafka or a file"},
+    {"encode", nilai_encode_main, "JSON lines in, MessagePack out"},
+    {"decode", nilai_decode_main, "MessagePack values in, JSON lines out"},
     {"check", nilai_check_main, "validate a configuration and print the effective one"},
 };
 
