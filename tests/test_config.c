@@ -248,6 +248,7 @@ TEST(faults_of_a_file_are_named_by_line_and_key)
         {"workers:\n", "f.yaml:2: workers has no value"},
         {"kafka:\n  client.id:\n", "f.yaml:3: kafka.client.id has no value"},
         {"alerts: 5\n", "f.yaml:2: alerts is a section"},
+        {"currency: {rates: 5}\n", "f.yaml:2: currency.rates is a section"},
         {"kafka: 5\n", "f.yaml:2: kafka is a section"},
         {"input: {topics: [a, [b]]}\n", "f.yaml:2: input.topics: an item"},
         {"input: {topics: [\"a,b\"]}\n", "f.yaml:2: input.topics: `a,b`"},
@@ -337,7 +338,11 @@ TEST(a_foreign_variable_is_an_error_only_under_our_name)
     CHECK_EQ(read_variable(&config, "NILAI_TEST_SEED=7"), NILAI_OK);
     CHECK_EQ(read_variable(&config, "PATH=/bin"), NILAI_OK);
     CHECK_EQ(read_variable(&config, "XNILAI_WORKERS=3"), NILAI_OK);
+    CHECK_EQ(read_variable(&config, "NILAI_SERVICE_HOST=10.0.0.1"), NILAI_OK);
+    CHECK_EQ(read_variable(&config, "NILAI_PORT=tcp://10.0.0.1:80"), NILAI_OK);
+    CHECK_EQ(read_variable(&config, "NILAI_PORT_80_TCP_ADDR=10.0.0.1"), NILAI_OK);
     CHECK(memcmp(&config, &other, sizeof config) == 0);
+    CHECK_EQ(read_variable(&config, "NILAI_PORTS=3"), NILAI_CONFIG);
     CHECK_EQ(read_variable(&config, "NILAI_WORKER=3"), NILAI_CONFIG);
     check_says("NILAI_WORKER is not a setting (did you mean workers?)");
     CHECK_EQ(read_variable(&config, "NILAI_KAFKA_NO_SUCH=3"), NILAI_CONFIG);

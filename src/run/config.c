@@ -171,7 +171,8 @@ enum nilai_status nilai_config_assign(struct nilai_config *config, const char *p
     const struct nilai_setting *setting = nilai_setting_find(path);
     if (setting != NULL)
         return nilai_setting_parse(setting, config, value, error);
-    if (nilai_setting_is_section(path) || strcmp(path, "kafka") == 0)
+    if (nilai_setting_is_section(path) || strcmp(path, "kafka") == 0 ||
+        strcmp(path, "currency.rates") == 0)
         return nilai_error_set(error, NILAI_CONFIG, "%s is a section of settings, not one setting",
                                path);
     return unknown_setting(path, error);
@@ -199,6 +200,15 @@ enum nilai_status nilai_config_set(struct nilai_config *config, const char *assi
                                "environment, the configuration file or %s.file",
                                path, path);
     return nilai_config_assign(config, path, assignment + size + 1, error);
+}
+
+/* Names that are never settings. Kubernetes gives every container the addresses of the services
+ * around it (NILAI_SERVICE_HOST, NILAI_PORT_8080_TCP, ...): one called nilai must not keep
+ * its own program from starting. */
+static bool is_foreign(const char *name)
+{
+    return after(name, "TEST_") != NULL || after(name, "SERVICE_") != NULL ||
+           after(name, "PORT_") != NULL || strcmp(name, "PORT") == 0;
 }
 
 /* SASL_PASSWORD_FILE -> sasl.password.file, BOOTSTRAP_SERVERS -> bootstrap.servers. */
@@ -260,7 +270,7 @@ static enum nilai_status read_variable(struct nilai_config *config, const char *
     size_t size = strcspn(variable, "=");
     snprintf(name, sizeof name, "%.*s", size < sizeof name ? (int)size : (int)sizeof name - 1,
              variable);
-    if (after(name, "TEST_") != NULL || variable[size] == '\0')
+    if (is_foreign(name) || variable[size] == '\0')
         return NILAI_OK;
     if (!path_by_environment(name, path))
         return unknown_variable(name, error);

@@ -5,6 +5,7 @@ never mixes messages into data.
 Method: run the binary named by NILAI_TEST_BINARY as a shell would.
 """
 
+import io
 import json
 import os
 import pathlib
@@ -128,7 +129,7 @@ class Convert(unittest.TestCase):
         lines = "".join(json.dumps(value, separators=(",", ":")) + "\n" for value in self.VALUES)
         encoded = nilai("encode", data=lines.encode())
         self.assertEqual((encoded.returncode, encoded.stderr), (OK, b""))
-        self.assertEqual(list(msgpack.Unpacker(__import__("io").BytesIO(encoded.stdout))), self.VALUES)
+        self.assertEqual(list(msgpack.Unpacker(io.BytesIO(encoded.stdout))), self.VALUES)
         decoded = nilai("decode", "-", data=encoded.stdout)
         self.assertEqual((decoded.returncode, decoded.stderr), (OK, b""))
         self.assertEqual([json.loads(line) for line in decoded.stdout.splitlines()], self.VALUES)

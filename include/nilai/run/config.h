@@ -6,7 +6,8 @@
  * NILAI_ (model.signals.nps_detractor is NILAI_MODEL_SIGNALS_NPS_DETRACTOR), a property of
  * librdkafka likewise after NILAI_KAFKA_ (bootstrap.servers is NILAI_KAFKA_BOOTSTRAP_SERVERS)
  * and a rate after NILAI_CURRENCY_RATES_. Lists are separated by commas. Any other name that
- * begins with NILAI_ is an error, except NILAI_TEST_..., which is left to tests.
+ * begins with NILAI_ is an error, except NILAI_TEST_..., which is left to tests, and
+ * NILAI_SERVICE_..., NILAI_PORT and NILAI_PORT_..., which Kubernetes sets by itself.
  *
  * Secrets (passwords, private keys) come from the file or the environment, never from the
  * command line, which others on the machine can read. `kafka.<secret>.file` names a file that
