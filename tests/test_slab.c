@@ -96,6 +96,31 @@ TEST(slab_says_full_at_either_limit)
     }
 }
 
+/* Goal: slabs that share a limit keep it together.
+ * Method: take from two in turn until neither has any more. */
+TEST(slabs_share_one_limit)
+{
+    enum { CHUNK_BYTES = RECORD_BYTES << CHUNK_LOG2 };
+    struct nilai_memory memory = {.max_bytes = 5 * CHUNK_BYTES + 1};
+    struct nilai_slab slabs[2];
+    enum nilai_status status[2] = {NILAI_OK, NILAI_OK};
+    uint32_t number;
+
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(nilai_slab_init(&slabs[i], &options, &memory), NILAI_OK);
+    while (status[0] == NILAI_OK || status[1] == NILAI_OK) {
+        for (int i = 0; i < 2; i++)
+            status[i] = nilai_slab_take(&slabs[i], &number);
+    }
+    CHECK_EQ(status[0], NILAI_FULL);
+    CHECK_EQ(status[1], NILAI_FULL);
+    CHECK_EQ(memory.used_bytes, 5 * CHUNK_BYTES);
+    CHECK_EQ(slabs[0].live + slabs[1].live, 5 << CHUNK_LOG2);
+    for (int i = 0; i < 2; i++)
+        nilai_slab_fini(&slabs[i]);
+    CHECK_EQ(memory.used_bytes, 0);
+}
+
 /* Goal: pages are touched before they are needed, a few at a time, not a chunk at once.
  * Method: watch how far touching has come after each taking. */
 TEST(slab_touches_pages_ahead_and_little_by_little)

@@ -24,8 +24,8 @@
  *   - Else all slots come from one quiet time, in which every line obeyed the rule above;
  *     only insertions into empty slots may have happened, and whether one of those that run
  *     at the same time is seen makes no difference to anybody.
- * A split publishes the new segment in the directory before it erases the first entry that
- * has gone there from the old one. A reader that began in the old segment therefore either
+ * A split publishes the new segment in the directory before it takes the first entry that
+ * has gone there out of the old one. A reader that began in the old segment therefore either
  * saw it whole, or saw an odd or changed version, or read the version of after the split,
  * and then finds that the directory (acquire) names another segment for its tag by now.
  * Versions have 31 bits of use; a reader would have to sleep through exactly 2^31 moves.
@@ -34,6 +34,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     LINE_SLOTS = 8,
@@ -68,6 +69,7 @@ struct nilai_index {
     struct directory *directory; /* the newest; readers load it with acquire */
     struct nilai_memory *memory;
     struct nilai_slab segments;
+    struct nilai_index_segment *spare; /* of the segments, but in no directory */
     uint64_t count;
     uint32_t directory_count;
     struct directory *directories[DIRECTORIES_MAX]; /* all there ever were */
@@ -193,6 +195,18 @@ static void segment_insert(struct nilai_index_segment *segment, uint64_t slot)
     segment->count++;
 }
 
+static void move_begin(struct nilai_index_segment *segment)
+{
+    NILAI_ASSERT(segment->version % 2 == 0);
+    __atomic_store_n(&segment->version, segment->version + 1, __ATOMIC_RELAXED);
+}
+
+static void move_end(struct nilai_index_segment *segment)
+{
+    NILAI_ASSERT(segment->version % 2 == 1);
+    __atomic_store_n(&segment->version, segment->version + 1, __ATOMIC_RELEASE);
+}
+
 /* Whether an entry whose home is `home` may be moved from `line` back to `hole`. */
 static bool may_move(uint32_t home, uint32_t hole, uint32_t line)
 {
@@ -226,9 +240,8 @@ static bool find_mover(const struct nilai_index_segment *segment, uint32_t hole,
  * overwritten in the old one, so that a reader misses it seldom. */
 static void segment_erase(struct nilai_index_segment *segment, uint32_t position)
 {
-    NILAI_ASSERT(segment->version % 2 == 0 && segment->slots[position] != 0);
-    __atomic_store_n(&segment->version, segment->version + 1, __ATOMIC_RELAXED);
-
+    NILAI_ASSERT(segment->slots[position] != 0);
+    move_begin(segment);
     for (;;) {
         uint32_t line = position / LINE_SLOTS, mover;
         if (line_is_full(segment, line) && find_mover(segment, line, &mover)) {
@@ -243,7 +256,7 @@ static void segment_erase(struct nilai_index_segment *segment, uint32_t position
         break;
     }
     segment->count--;
-    __atomic_store_n(&segment->version, segment->version + 1, __ATOMIC_RELEASE);
+    move_end(segment);
 }
 
 /* ---- growing ---- */
@@ -318,38 +331,44 @@ static void publish_segment(struct nilai_index *index, struct nilai_index_segmen
         __atomic_store_n(&directory->entries[first + i], segment, __ATOMIC_RELEASE);
 }
 
-/* An entry that moves while this runs lands in the hole, which is looked at again, or comes
- * around the end from lines that are done. */
-static void erase_strangers(struct nilai_index_segment *segment)
+/* Gives a segment the entries of another, in one short go. */
+static void overwrite(struct nilai_index_segment *segment, const struct nilai_index_segment *with)
 {
-    for (uint32_t i = 0; i < SEGMENT_SLOTS;) {
-        if (segment->slots[i] != 0 && !belongs(segment, segment->slots[i]))
-            segment_erase(segment, i);
-        else
-            i++;
+    move_begin(segment);
+    for (uint32_t i = 0; i < SEGMENT_SLOTS; i++) {
+        if (segment->slots[i] != with->slots[i])
+            store_slot(segment, i, with->slots[i]);
     }
+    segment->depth = with->depth;
+    segment->prefix = with->prefix;
+    segment->count = with->count;
+    move_end(segment);
 }
 
-static enum nilai_status split(struct nilai_index *index, struct nilai_index_segment *low)
+/* The work is done where no reader looks: in the new segment, and in the spare one. */
+static enum nilai_status split(struct nilai_index *index, struct nilai_index_segment *segment)
 {
-    struct nilai_index_segment *high;
+    struct nilai_index_segment *high, *low = index->spare;
     enum nilai_status status = NILAI_OK;
 
     /* With a seeded hash, a depth of 23 means more entries than numbers. */
-    if (low->depth == DEPTH_MAX)
+    if (segment->depth == DEPTH_MAX)
         return NILAI_FULL;
-    if (low->depth == index->directory->depth)
+    if (segment->depth == index->directory->depth)
         status = directory_double(index);
     if (status == NILAI_OK)
-        status = segment_create(index, low->depth + 1, low->prefix * 2 + 1, &high);
+        status = segment_create(index, segment->depth + 1, segment->prefix * 2 + 1, &high);
     if (status != NILAI_OK)
         return status;
 
-    copy_belonging(high, low);
+    memset(low, 0, sizeof *low);
+    low->depth = segment->depth + 1;
+    low->prefix = segment->prefix * 2;
+    copy_belonging(low, segment);
+    copy_belonging(high, segment);
+    NILAI_ASSERT(low->count + high->count == segment->count);
     publish_segment(index, high);
-    low->depth++;
-    low->prefix *= 2;
-    erase_strangers(low);
+    overwrite(segment, low);
     return NILAI_OK;
 }
 
@@ -370,7 +389,8 @@ struct nilai_index *nilai_index_create(struct nilai_memory *memory)
         free(index);
         return NULL;
     }
-    if (directory_create(index, 0, &index->directory) != NILAI_OK
+    if (segment_create(index, 0, 0, &index->spare) != NILAI_OK
+        || directory_create(index, 0, &index->directory) != NILAI_OK
         || segment_create(index, 0, 0, &index->directory->entries[0]) != NILAI_OK) {
         nilai_index_destroy(index);
         return NULL;
@@ -480,5 +500,5 @@ void nilai_index_validate(const struct nilai_index *index)
         segments++;
         i += UINT32_C(1) << spread;
     }
-    NILAI_ASSERT(count == index->count && segments == index->segments.live);
+    NILAI_ASSERT(count == index->count && segments + 1 == index->segments.live);
 }

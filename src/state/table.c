@@ -1,5 +1,5 @@
 /*
- * One customer in memory, 312 bytes, without padding between:
+ * One customer in memory, without padding between:
  *
  *     0   sequence    odd while the writer is at it; never goes back, not even over reuse
  *     4   head        low 27 bits: number of the service record + 1, 0: none
@@ -64,8 +64,8 @@ enum {
     CHUNK_LOG2 = 13,        /* records a chunk: 2.4 MiB of customers */
     LONG_CHUNK_LOG2 = 12,
     RECORDS_MAX = INT32_MAX - (1 << 14), /* timers spare one bit of a number */
-    READ_ATTEMPTS = 100,
-    READ_SPINS = 32, /* pauses between two attempts; all together outlast a split */
+    READ_ATTEMPTS = 200,
+    READ_SPINS = 64, /* pauses between two attempts; all together outlast a split */
     LINE_BYTES = 64,
 };
 
@@ -269,18 +269,28 @@ void nilai_table_prefetch_index(const struct nilai_table *table, uint64_t hash)
     nilai_index_prefetch(table->index, hash);
 }
 
+static void prefetch_lines(const void *from, size_t size)
+{
+    for (size_t i = 0; i < size; i += LINE_BYTES)
+        __builtin_prefetch((const char *)from + i);
+    __builtin_prefetch((const char *)from + size - 1);
+}
+
 void nilai_table_prefetch_record(const struct nilai_table *table, uint64_t hash)
 {
     struct nilai_index_cursor cursor;
     uint32_t number;
 
     nilai_index_seek(table->index, hash, &cursor);
-    if (!nilai_index_next(&cursor, &number))
-        return;
-    const char *record = nilai_slab_at(&table->records, number);
-    for (size_t i = 0; i < sizeof(struct record); i += LINE_BYTES)
-        __builtin_prefetch(record + i);
-    __builtin_prefetch(record + sizeof(struct record) - 1);
+    if (nilai_index_next(&cursor, &number))
+        prefetch_lines(record_at(table, number), sizeof(struct record));
+}
+
+void nilai_table_prefetch_service(const struct nilai_table *table, uint32_t number)
+{
+    const struct nilai_service *service = service_of(table, record_at(table, number));
+    if (service != NULL)
+        prefetch_lines(service, sizeof *service);
 }
 
 enum nilai_status nilai_table_find(const struct nilai_table *table, uint64_t hash,

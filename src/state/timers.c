@@ -1,15 +1,15 @@
 /*
  * Three wheels of slots, each slot a list of records:
  *
- *     wheel     slots   width of a slot     reach
- *     seconds    4096   1 s                 68 minutes
- *     hours     65536   4096 s              8.5 years
- *     ages       1024   2^28 s              beyond the year 9999
+ *     wheel       slots   width of a slot     reach
+ *     seconds      1024   1 s                 17 minutes
+ *     quarters    65536   1024 s              2.1 years
+ *     years        4096   2^26 s              beyond the year 9999
  *
  * A timer goes into the finest wheel that reaches it. When now enters a slot of a coarser
  * wheel, its timers move to finer ones. The middle wheel is wide on purpose: ten million
- * timers spread over three months are some five thousand to a slot, half a millisecond when
- * it is entered; with the usual 64 slots a wheel, it would be all of them at once.
+ * timers spread over three months are some 1300 to a slot, which is little to move; with the
+ * usual 64 slots a wheel, it would be most of them at once.
  *
  * Arming later than before leaves the timer where it is, and writes only the new time: the
  * old slot, when its time comes, sends the timer on. Nearly every event arms later, and this
@@ -28,10 +28,10 @@
 #define SECOND_MAX INT64_C(253402300799) /* the last of the year 9999 */
 
 enum {
-    SECONDS_LOG2 = 12,
-    HOURS_LOG2 = 16,
-    AGES_LOG2 = 10,
-    SLOTS_MAX = 1 << HOURS_LOG2,
+    SECONDS_LOG2 = 10,
+    QUARTERS_LOG2 = 16,
+    YEARS_LOG2 = 12,
+    SLOTS_MAX = 1 << QUARTERS_LOG2,
     WHEELS = 3,
     CHUNK_LOG2 = 13,
     CHUNK_NUMBERS = 1 << CHUNK_LOG2,
@@ -40,15 +40,15 @@ enum {
     SUMMARY_MAX = WORDS_MAX / WORD_BITS,
 };
 
-static_assert(SECOND_MAX >> (SECONDS_LOG2 + HOURS_LOG2) < 1 << AGES_LOG2,
-              "the ages reach to the last second");
+static_assert(SECOND_MAX >> (SECONDS_LOG2 + QUARTERS_LOG2) < 1 << YEARS_LOG2,
+              "the years reach to the last second");
 
 /* Where a list begins: one for each slot of the wheels, in a row, and the due list. */
 enum {
     HEADS_SECONDS = 0,
-    HEADS_HOURS = HEADS_SECONDS + (1 << SECONDS_LOG2),
-    HEADS_AGES = HEADS_HOURS + (1 << HOURS_LOG2),
-    HEAD_DUE = HEADS_AGES + (1 << AGES_LOG2),
+    HEADS_QUARTERS = HEADS_SECONDS + (1 << SECONDS_LOG2),
+    HEADS_YEARS = HEADS_QUARTERS + (1 << QUARTERS_LOG2),
+    HEAD_DUE = HEADS_YEARS + (1 << YEARS_LOG2),
     HEADS,
 };
 
@@ -172,7 +172,7 @@ static int64_t first_start(const struct wheel *wheel, int64_t now_s)
 
 static struct wheel *wheel_of_head(struct nilai_timers *timers, uint32_t head)
 {
-    return &timers->wheels[(head >= HEADS_HOURS) + (head >= HEADS_AGES)];
+    return &timers->wheels[(head >= HEADS_QUARTERS) + (head >= HEADS_YEARS)];
 }
 
 static void push(struct nilai_timers *timers, uint32_t head, uint32_t number)
@@ -256,8 +256,8 @@ static void spread(struct nilai_timers *timers, uint32_t head)
 
 struct nilai_timers *nilai_timers_create(void)
 {
-    static const uint32_t first_heads[WHEELS] = {HEADS_SECONDS, HEADS_HOURS, HEADS_AGES};
-    static const uint32_t slots_log2[WHEELS] = {SECONDS_LOG2, HOURS_LOG2, AGES_LOG2};
+    static const uint32_t first_heads[WHEELS] = {HEADS_SECONDS, HEADS_QUARTERS, HEADS_YEARS};
+    static const uint32_t slots_log2[WHEELS] = {SECONDS_LOG2, QUARTERS_LOG2, YEARS_LOG2};
     struct nilai_timers *timers = calloc(1, sizeof *timers);
     uint32_t shift = 0;
 
@@ -314,6 +314,12 @@ enum nilai_status nilai_timers_reserve(struct nilai_timers *timers, uint32_t num
 }
 
 /* ---- arming ---- */
+
+void nilai_timers_prefetch(const struct nilai_timers *timers, uint32_t number)
+{
+    NILAI_ASSERT(number < timers->numbers);
+    __builtin_prefetch(link_of(timers, number), 1);
+}
 
 void nilai_timers_arm(struct nilai_timers *timers, uint32_t number, int64_t second)
 {

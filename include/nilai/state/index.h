@@ -4,7 +4,7 @@
  * Extendible hashing: a directory of 2^depth entries leads to segments of 32 KiB, each with
  * 512 cache lines of eight slots. A slot holds 32 bits of the hash and a record number; the
  * one that is looked for is nearly always in the first line. A segment that gets full is
- * split alone, which takes tens of microseconds however large the whole is; when the
+ * split alone, which takes some tens of microseconds however large the whole is; when the
  * directory has to double, the old one is kept until the end (their sizes sum up to no more
  * than the newest's), so that no reader ever looks at memory that is gone.
  *
