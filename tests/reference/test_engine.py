@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""check.py - the engine against the reference, on random events.
+"""test_engine.py - the engine against the reference, on random events.
 
-    python3 check.py --nilai BUILD/nilai [--seed N] [--runs N]
+    python3 test_engine.py [--nilai BUILD/nilai] [--seed N] [--runs N]
+
+The program is the one that NILAI_TEST_BINARY names, unless told.
 
 Each run draws its events and its settings from its seed, replays them with both, and
 compares. A run that fails prints the commands that repeat it, and keeps its files.
 """
 import argparse
+import os
 import pathlib
 import random
 import shlex
@@ -21,7 +24,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def settings_of(seed):
-    """None for every other seed; else some settings far from their defaults."""
+    """The defaults for every other seed; else some settings far from their defaults."""
     rng = random.Random(seed)
     if seed % 2 == 0:
         return []
@@ -90,13 +93,15 @@ def check(seed, nilai, folder):
 
 def main():
     parser = argparse.ArgumentParser(description="The engine against the reference, on random events.")
-    parser.add_argument("--nilai", required=True, help="the program")
+    parser.add_argument("--nilai", default=os.environ.get("NILAI_TEST_BINARY"), help="the program")
     parser.add_argument("--seed", type=int, default=None, help="of the first run")
     parser.add_argument("--runs", type=int, default=4)
     args = parser.parse_args()
+    if not args.nilai:
+        parser.error("which program? --nilai, or NILAI_TEST_BINARY")
     first = args.seed if args.seed is not None else random.SystemRandom().randrange(10**9)
     for seed in range(first, first + args.runs):
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="nilai-check-"))
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="nilai-engine-"))
         if not check(seed, args.nilai, folder):
             return 1
         shutil.rmtree(folder)
