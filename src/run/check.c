@@ -3,8 +3,6 @@
 #include "nilai/run/config.h"
 #include "nilai/run/options.h"
 
-#include <stdlib.h>
-
 static const struct nilai_option check_options[] = {
     {"sample", NULL, "print the documented sample file instead: all settings, their defaults"},
 };
@@ -18,13 +16,7 @@ static const struct nilai_command check_command = {
     .option_count = NILAI_ARRAY_LEN(check_options),
 };
 
-static int check(struct nilai_options *options, struct nilai_config *config)
-{
-    if (nilai_options_configure(options, config) != NILAI_OK)
-        return nilai_options_fail(options);
-    nilai_config_print(config, stdout);
-    return NILAI_EXIT_OK;
-}
+static struct nilai_config config; /* too large for a stack */
 
 int nilai_check_main(int argc, char **argv)
 {
@@ -36,9 +28,8 @@ int nilai_check_main(int argc, char **argv)
         nilai_config_print_sample(stdout);
         return NILAI_EXIT_OK;
     }
-    struct nilai_config *config = malloc(sizeof *config);
-    NILAI_ASSERT(config != NULL);
-    exit_code = check(&options, config);
-    free(config);
-    return exit_code;
+    if (nilai_options_configure(&options, &config) != NILAI_OK)
+        return nilai_options_fail(&options);
+    nilai_config_print(&config, stdout);
+    return NILAI_EXIT_OK;
 }

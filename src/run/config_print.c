@@ -4,7 +4,6 @@
 #include "nilai/run/setting.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { WIDTH = 78, INDENT = 2 };
@@ -203,6 +202,13 @@ void nilai_config_print(const struct nilai_config *config, FILE *out)
     }
 }
 
+static const struct nilai_config *defaults(void)
+{
+    static struct nilai_config config; /* too large for a stack */
+    nilai_config_defaults(&config);
+    return &config;
+}
+
 /* ---- The sample ------------------------------------------------------------------------- */
 
 /* `text` as comment lines, broken between words. */
@@ -281,9 +287,7 @@ void nilai_config_print_sample(FILE *out)
 {
     char value[NILAI_SETTING_VALUE_SIZE];
     const char *before = "", *leaf;
-    struct nilai_config *config = malloc(sizeof *config);
-    NILAI_ASSERT(config != NULL);
-    nilai_config_defaults(config);
+    const struct nilai_config *config = defaults();
 
     fputs(sample_head, out);
     print_refusals(out);
@@ -308,7 +312,6 @@ void nilai_config_print_sample(FILE *out)
         }
         before = setting->path;
     }
-    free(config);
 }
 
 /* ---- The reference ---------------------------------------------------------------------- */
@@ -333,9 +336,7 @@ static void print_reference_row(const char *path, const char *value, const char 
 void nilai_config_print_reference(FILE *out)
 {
     char value[NILAI_SETTING_VALUE_SIZE], range[NILAI_SETTING_RANGE_SIZE];
-    struct nilai_config *config = malloc(sizeof *config);
-    NILAI_ASSERT(config != NULL);
-    nilai_config_defaults(config);
+    const struct nilai_config *config = defaults();
 
     fputs("Settings, with their defaults and ranges. `nilai check --sample` writes a file of them.\n\n",
           out);
@@ -353,5 +354,4 @@ void nilai_config_print_reference(FILE *out)
                  range[0] != '\0' ? "  (" : "", range, range[0] != '\0' ? ")" : "");
         print_reference_row(setting->path, shown, setting->help, out);
     }
-    free(config);
 }
