@@ -14,6 +14,7 @@ enum {
     SURVEY_EVERY_MS = 500,   /* lag, memory, customers */
     SETTLE_POLL_MS = 10,
     SETTLE_POLLS_MAX = 3000, /* 30 s: the group takes partitions from those who linger */
+    SETTLE_COMMITS_MAX = 3,  /* a commit may be refused for a passing reason */
 };
 
 struct nilai_worker {
@@ -29,9 +30,10 @@ struct nilai_worker {
     size_t next_bad;
     uint32_t next_effect;
     bool step_done;
-    bool commit_running, commit_refused;
+    bool commit_running;
+    int commits_refused; /* since `settle` began */
     bool feed_waits;
-    bool assigned_once;
+    bool assigned; /* the group has said what is ours, which may be nothing */
     int64_t now_ms, wall_ms;
     int64_t committed_at_ms, surveyed_at_ms;
     uint64_t memory_bytes;
@@ -265,7 +267,7 @@ static void end_commit(struct nilai_worker *worker, bool holds)
 {
     NILAI_ASSERT(worker->commit_running);
     worker->commit_running = false;
-    worker->commit_refused = !holds;
+    worker->commits_refused += !holds;
     count(worker, holds ? NILAI_COUNTER_COMMITS : NILAI_COUNTER_COMMITS_REFUSED, 1);
     for (size_t lane = 0; lane < worker->lane_count; lane++) {
         if (holds)
@@ -300,7 +302,7 @@ static bool settle_step(struct nilai_worker *worker, enum nilai_status *status)
 {
     *status = worker->busy != NULL ? advance_turn(worker) : NILAI_OK;
     if (*status == NILAI_OK && !worker->commit_running) {
-        if (worker->commit_refused || !is_dirty(worker))
+        if (worker->commits_refused >= SETTLE_COMMITS_MAX || !is_dirty(worker))
             return true;
         *status = begin_commit(worker);
     }
@@ -314,7 +316,7 @@ static bool settle_step(struct nilai_worker *worker, enum nilai_status *status)
 static void settle(struct nilai_worker *worker)
 {
     enum nilai_status status = NILAI_OK;
-    worker->commit_refused = false;
+    worker->commits_refused = 0;
     for (int poll = 0; poll < SETTLE_POLLS_MAX; poll++) {
         if (settle_step(worker, &status)) {
             if (worker->failure == NILAI_OK)
@@ -361,6 +363,7 @@ static void on_revoked(void *context, bool lost)
     }
     worker->lane_count = 0;
     worker->feed_waits = false;
+    worker->assigned = false; /* the group is about to say what comes instead */
 }
 
 static bool make_room(struct nilai_worker *worker, size_t lanes)
@@ -456,7 +459,7 @@ static void on_assigned(void *context, struct nilai_assigned *list, size_t list_
         nilai_lane_start(lanes[index], list[index].start);
         list[index].skip = nilai_lane_phase(lanes[index]) == NILAI_LANE_FINISHED;
     }
-    worker->assigned_once = true;
+    worker->assigned = true;
 }
 
 /* --- Rounds --------------------------------------------------------------------------- */
@@ -553,7 +556,7 @@ enum nilai_status nilai_worker_work(struct nilai_worker *worker, int64_t now_ms,
 
 bool nilai_worker_is_done(const struct nilai_worker *worker)
 {
-    if (worker->options.marks == NULL || !worker->assigned_once || worker->busy != NULL
+    if (worker->options.marks == NULL || !worker->assigned || worker->busy != NULL
         || worker->commit_running || is_dirty(worker))
         return false;
     for (size_t lane = 0; lane < worker->lane_count; lane++) {
