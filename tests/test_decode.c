@@ -1,6 +1,7 @@
 #include "nilai/base/clock.h"
 #include "nilai/base/money.h"
 #include "nilai/event/convert.h"
+#include "nilai/event/cursor.h"
 #include "nilai/event/fields.h"
 #include "test.h"
 
@@ -861,6 +862,23 @@ TEST(every_prefix_is_cut_short)
     CHECK_EQ(nilai_msgpack_span("\x05\x06", 2, &span), NILAI_OK);
     CHECK_EQ(span, 1);
     CHECK_EQ(nilai_msgpack_span("\x92\x05\xc1", 3, &span), NILAI_INVALID);
+}
+
+/* Goal: what is skipped without looking is skipped as it is read. Method: every first byte. */
+TEST(sizes_by_first_byte_are_the_spans)
+{
+    for (int first = 0; first < 256; first++) {
+        const uint8_t bytes[300] = {(uint8_t)first};
+        struct nilai_value value;
+        const uint8_t *next = nilai_msgpack_take(bytes, bytes + sizeof bytes, &value);
+        size_t size = nilai_msgpack_sizes[first];
+        if (size != 0)
+            CHECK(next == bytes + size && !nilai_value_is_container(&value));
+        else /* a length decides, or a container, or the byte that is never used */
+            CHECK(next == NULL || nilai_value_is_container(&value) || (first >= 0xc4 && first <= 0xdb));
+    }
+    for (int first = 0; first < 0xc4; first++)
+        CHECK((nilai_msgpack_sizes[first] != 0) == (first < 0x80 || (first >= 0xa0 && first != 0xc1)));
 }
 
 /* Goal: depth costs no stack and no limit of the cutter. */
