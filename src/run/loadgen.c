@@ -493,7 +493,7 @@ static void print_schedule(const struct loadgen *loadgen)
                 loadgen->behind, BEHIND_MS, (double)loadgen->behind_ns_max * 1e-6);
 }
 
-static void print_summary(const struct loadgen *loadgen)
+static void print_summary(const struct loadgen *loadgen, bool complete)
 {
     const struct nilai_generator_counts *counts = nilai_generator_counts(loadgen->generator);
     double seconds = fmax((double)(loadgen->end_ns - loadgen->begin_ns) * 1e-9, 1e-9);
@@ -514,8 +514,7 @@ static void print_summary(const struct loadgen *loadgen)
     }
     print_schedule(loadgen);
     print_customers(loadgen);
-    if (loadgen->plan.events > counts->events && !interrupted
-        && (loadgen->producer == NULL || nilai_kafka_producer_counts(loadgen->producer)->failed == 0))
+    if (complete && !interrupted && counts->events < loadgen->plan.events)
         fputs("  all customers have left before the wanted number of events was reached\n", stderr);
 }
 
@@ -533,7 +532,7 @@ static int run(struct loadgen *loadgen)
     loadgen->end_ns = nilai_clock_monotonic_ns();
     nilai_progress_finish(&loadgen->progress);
     int truth_code = loadgen->truth != NULL ? write_truth(loadgen) : NILAI_EXIT_OK;
-    print_summary(loadgen);
+    print_summary(loadgen, end_code == NILAI_EXIT_OK);
     return end_code != NILAI_EXIT_OK ? end_code : truth_code;
 }
 
