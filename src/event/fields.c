@@ -537,6 +537,8 @@ bool nilai_fields_check(const struct nilai_fields *fields, const struct nilai_fi
     check.index = index;
     check.rules = rules;
     check.mine = fields->present & mine;
+    if (type != NILAI_EVENT_TYPES) /* then it has been judged */
+        check.mine &= ~(UINT32_C(1) << NILAI_FIELD_TYPE);
     judge_all(&check);
     if (NILAI_UNLIKELY(check.worst != NILAI_REJECT_CLASSES))
         return reject_value(reject, check.worst, check.worst_field, &fields->values[check.worst_field]);

@@ -84,6 +84,12 @@ static inline const uint8_t *nilai_msgpack_take(const uint8_t *at, const uint8_t
         return nilai_msgpack_container(at, end, NILAI_VALUE_MAP, first & 0x0f, value);
     if (first <= 0x9f)
         return nilai_msgpack_container(at, end, NILAI_VALUE_ARRAY, first & 0x0f, value);
+    if (first == 0xcb && end - at >= 8) { /* an amount, most likely */
+        uint64_t bits = nilai_msgpack_load(at, sizeof bits);
+        value->kind = NILAI_VALUE_REAL;
+        memcpy(&value->real, &bits, sizeof bits);
+        return at + sizeof bits;
+    }
     return nilai_msgpack_take_rare(at, end, first, value);
 }
 
