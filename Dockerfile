@@ -10,7 +10,7 @@ WORKDIR /src
 COPY tests/install.sh tests/
 RUN root=/src && . tests/install.sh && install_packages "$build_needs"
 COPY . .
-RUN cmake -G Ninja -B /build -DCMAKE_INSTALL_PREFIX=/usr -DNILAI_TESTS=OFF \
+RUN cmake -G Ninja -B /build -DCMAKE_INSTALL_PREFIX=/usr -DNILAI_LTO=ON -DNILAI_TESTS=OFF \
     && cmake --build /build && DESTDIR=/out cmake --install /build --strip
 # The packages of the libraries that the program was linked with: their names differ between
 # releases of Debian, so they are asked for, not written down. (What is not found is the C

@@ -11,7 +11,7 @@ install_packages "$build_needs"
 mkdir -p "$root/build"
 say "building in build/demo"
 {
-    cmake -G Ninja -S "$root" -B "$build" -DNILAI_TESTS=OFF &&
+    cmake -G Ninja -S "$root" -B "$build" -DCMAKE_C_COMPILER=gcc -DNILAI_LTO=ON -DNILAI_TESTS=OFF &&
         cmake --build "$build"
 } >"$build.log" 2>&1 || {
     cat "$build.log" >&2

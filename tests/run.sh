@@ -77,7 +77,7 @@ configure() {
 
 configure_tree() {
     case $1 in
-        release) configure release gcc -DCMAKE_BUILD_TYPE=Release ;;
+        release) configure release gcc -DCMAKE_BUILD_TYPE=Release -DNILAI_LTO=ON ;;
         address) configure address clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DNILAI_SANITIZE=address -DNILAI_FUZZ=ON ;;
         thread) configure thread clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DNILAI_SANITIZE=thread ;;
         clang) configure clang clang -DCMAKE_BUILD_TYPE=Release ;;
