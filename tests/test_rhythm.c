@@ -150,3 +150,27 @@ TEST(purchase_days_match_a_set_of_days)
         }
     }
 }
+
+/* Goal: the fact that the look-ahead of value rests on: expected days fall by no more than the
+ * power s + 1 of the growth of R + D. Method: random parameters and pairs of silences. */
+TEST(expected_days_fall_within_their_bound)
+{
+    uint64_t seed = test_seed(4);
+    for (int i = 0; i < 3000; i++) {
+        struct nilai_model model;
+        nilai_model_defaults(&model);
+        model.r = exp(4 * next_uniform(&seed) - 2);
+        model.alpha = exp(6 * next_uniform(&seed));
+        model.a = exp(5 * next_uniform(&seed) - 2.5);
+        model.b = exp(5 * next_uniform(&seed) - 2.5);
+        CHECK_EQ(nilai_model_prepare(&model, NULL), NILAI_OK);
+        uint32_t x = (uint32_t)exp(5 * next_uniform(&seed)) - 1;
+        double t_x = exp(7 * next_uniform(&seed)) - 1, early = exp(7 * next_uniform(&seed)) - 1;
+        double later = early + exp(10 * next_uniform(&seed) - 4);
+        struct nilai_posterior posterior = nilai_rhythm_posterior(&model, x, t_x);
+        double y1 = nilai_rhythm_expected_days(&model, &posterior, x, early, 365);
+        double y2 = nilai_rhythm_expected_days(&model, &posterior, x, later, 365);
+        double least = pow((posterior.span + early) / (posterior.span + later), posterior.s + 1);
+        CHECK(y2 >= y1 * least * (1 - 1e-9));
+    }
+}

@@ -125,10 +125,11 @@ static uint32_t evaluate_band(struct nilai_customer *customer, const struct nila
 }
 
 static uint32_t evaluate_value(const struct nilai_model *model, struct nilai_customer *customer,
-                               struct nilai_change *change)
+                               struct nilai_change *change, double *clv)
 {
     struct nilai_worth worth = nilai_value_worth(model, customer, customer->current_ms);
     struct nilai_standing to = nilai_value_standing(model, customer, &worth, customer->current_ms);
+    *clv = worth.clv_365;
     if (nilai_value_same(customer->standing, to))
         return 0;
     *change = value_change(customer, to, &worth);
@@ -143,11 +144,26 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void arm(const struct nilai_model *model, struct nilai_customer *customer, int64_t band_s,
-                int64_t after_s)
+/* After an event or a change: what is cheap to know. */
+static void arm_bound(struct nilai_customer *customer, const struct nilai_curve *curve,
+                      const struct nilai_terms *terms, double clv)
 {
-    customer->band_s = band_s;
-    customer->wake_s = earlier(band_s, nilai_value_next_check(model, customer, after_s));
+    enum nilai_band band = (enum nilai_band)customer->standing.band;
+    customer->band_s = nilai_deadline_bound(curve, band, terms, customer->current_ms);
+    customer->wake_s = earlier(
+        customer->band_s, nilai_value_bound(curve->model, customer, clv, customer->current_ms));
+}
+
+/* When that was reached and nothing changed: now the exact search is worth its price. */
+static void arm_exactly(struct nilai_customer *customer, const struct nilai_curve *curve,
+                        int64_t after_s)
+{
+    enum nilai_band band = (enum nilai_band)customer->standing.band;
+    const int64_t limit_s = NILAI_TIME_MAX_MS / 1000;
+    if (customer->band_s <= after_s)
+        customer->band_s = nilai_deadline_search(curve, band, after_s, limit_s);
+    customer->wake_s = earlier(
+        customer->band_s, nilai_value_next_change(curve->model, customer, after_s, limit_s));
 }
 
 /* The first change of anything in (current, limit_s]; NILAI_NEVER_S if there is none. */
@@ -169,12 +185,14 @@ static uint32_t fire_at(const struct nilai_model *model, struct nilai_customer *
     customer->current_ms = second * 1000;
     struct nilai_terms terms = nilai_risk_terms(curve, customer->current_ms);
     uint32_t written = evaluate_band(customer, curve, &terms, changes);
+    double clv;
     if (nilai_value_is_check(model, customer, second))
-        written += evaluate_value(model, customer, changes + written);
+        written += evaluate_value(model, customer, changes + written, &clv);
+    else
+        clv = nilai_value_clv(model, customer, customer->current_ms);
     NILAI_ASSERT(written > 0);
 
-    enum nilai_band band = (enum nilai_band)customer->standing.band;
-    arm(model, customer, nilai_deadline_bound(curve, band, &terms, customer->current_ms), second);
+    arm_bound(customer, curve, &terms, clv);
     return written;
 }
 
@@ -192,13 +210,7 @@ uint32_t nilai_customer_fire(const struct nilai_model *model, struct nilai_custo
     int64_t deadline_s = next_deadline(model, customer, &curve, clock_s);
     if (deadline_s != NILAI_NEVER_S)
         return fire_at(model, customer, &curve, deadline_s, changes);
-
-    /* The bound was reached and nothing changed: now the exact search is worth its price. */
-    int64_t band_s = customer->band_s;
-    if (band_s <= clock_s)
-        band_s = nilai_deadline_search(&curve, (enum nilai_band)customer->standing.band, clock_s,
-                                       NILAI_TIME_MAX_MS / 1000);
-    arm(model, customer, band_s, clock_s);
+    arm_exactly(customer, &curve, clock_s);
     return 0;
 }
 
@@ -311,11 +323,9 @@ static uint32_t evaluate(const struct nilai_model *model, struct nilai_customer 
     struct nilai_curve curve = nilai_risk_curve(model, customer, service);
     struct nilai_terms terms = nilai_risk_terms(&curve, customer->current_ms);
     uint32_t written = evaluate_band(customer, &curve, &terms, changes);
-    written += evaluate_value(model, customer, changes + written);
-
-    enum nilai_band band = (enum nilai_band)customer->standing.band;
-    arm(model, customer, nilai_deadline_bound(&curve, band, &terms, customer->current_ms),
-        customer->current_ms / 1000);
+    double clv;
+    written += evaluate_value(model, customer, changes + written, &clv);
+    arm_bound(customer, &curve, &terms, clv);
     return written;
 }
 

@@ -64,24 +64,31 @@ bool nilai_ring_add_purchase_day(struct nilai_ring *ring, int32_t period)
     return false;
 }
 
-int64_t nilai_ring_net(const struct nilai_ring *ring, int32_t period)
+struct nilai_ring_sums nilai_ring_of_period(const struct nilai_ring *ring, int32_t period)
 {
-    NILAI_ASSERT(period >= ring->newest);
-    __int128 net = 0;
-    for (int32_t p = ring->newest; p > period - NILAI_PERIODS && holds(ring, p); p--)
-        net += ring->nets[slot_of(p)];
-    if (net > INT64_MAX)
-        return INT64_MAX;
-    return net < INT64_MIN ? INT64_MIN : (int64_t)net;
+    if (!holds(ring, period))
+        return (struct nilai_ring_sums){0};
+    int slot = slot_of(period);
+    return (struct nilai_ring_sums){ring->nets[slot], ring->purchase_days[slot]};
 }
 
-uint32_t nilai_ring_purchase_days(const struct nilai_ring *ring, int32_t period)
+struct nilai_ring_sums nilai_ring_sums(const struct nilai_ring *ring, int32_t period)
 {
     NILAI_ASSERT(period >= ring->newest);
-    uint32_t days = 0;
-    for (int32_t p = ring->newest; p > period - NILAI_PERIODS && holds(ring, p); p--)
-        days += ring->purchase_days[slot_of(p)];
-    return days;
+    struct nilai_ring_sums sums = {0};
+    for (int32_t p = ring->newest; p > period - NILAI_PERIODS && holds(ring, p); p--) {
+        int slot = slot_of(p);
+        sums.net += ring->nets[slot];
+        sums.purchase_days += ring->purchase_days[slot];
+    }
+    return sums;
+}
+
+int64_t nilai_ring_net(const struct nilai_ring_sums *sums)
+{
+    if (sums->net > INT64_MAX)
+        return INT64_MAX;
+    return sums->net < INT64_MIN ? INT64_MIN : (int64_t)sums->net;
 }
 
 int32_t nilai_ring_empty_from(const struct nilai_ring *ring)

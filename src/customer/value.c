@@ -57,11 +57,12 @@ static int32_t period_at(const struct nilai_model *model, const struct nilai_cus
 struct nilai_worth nilai_value_worth(const struct nilai_model *model,
                                      const struct nilai_customer *customer, int64_t ms)
 {
-    int32_t period = period_at(model, customer, ms);
+    struct nilai_ring_sums sums =
+        nilai_ring_sums(&customer->ring, period_at(model, customer, ms));
     return (struct nilai_worth){
         .clv_365 = nilai_value_clv(model, customer, ms),
-        .net_year = nilai_ring_net(&customer->ring, period),
-        .purchase_days_year = nilai_ring_purchase_days(&customer->ring, period),
+        .net_year = nilai_ring_net(&sums),
+        .purchase_days_year = sums.purchase_days,
     };
 }
 
@@ -75,21 +76,23 @@ static enum nilai_tier tier_of(const struct nilai_model *model, enum nilai_tier 
     return NILAI_TIER_D;
 }
 
-static enum nilai_segment segment_of(const struct nilai_model *model,
-                                     const struct nilai_customer *customer,
-                                     const struct nilai_worth *worth, int64_t ms)
+static double vip_cut(const struct nilai_model *model, const struct nilai_customer *customer)
 {
-    bool was_vip = customer->standing.segment == NILAI_SEGMENT_VIP;
-    uint32_t days = worth->purchase_days_year;
-    int32_t age_days = nilai_model_day(model, ms) - customer->rhythm.first_day;
+    bool is_vip = customer->standing.segment == NILAI_SEGMENT_VIP;
+    return (is_vip ? keep : 1) * model->cut_a;
+}
 
-    if (days == 0)
+/* `rich`: clv_365 reaches the cut of a vip. */
+static enum nilai_segment segment_of(const struct nilai_customer *customer, bool rich,
+                                     uint32_t days_year, int32_t age_days)
+{
+    if (days_year == 0)
         return NILAI_SEGMENT_LAPSED;
-    if (worth->clv_365 >= (was_vip ? keep : 1) * model->cut_a && days >= VIP_DAYS)
+    if (rich && days_year >= VIP_DAYS)
         return NILAI_SEGMENT_VIP;
-    if (days >= LOYAL_DAYS && age_days >= LOYAL_AGE_DAYS)
+    if (days_year >= LOYAL_DAYS && age_days >= LOYAL_AGE_DAYS)
         return NILAI_SEGMENT_LOYAL;
-    if (days >= REGULAR_DAYS)
+    if (days_year >= REGULAR_DAYS)
         return NILAI_SEGMENT_REGULAR;
     if (customer->rhythm.repeat_days == 0 && age_days <= NEW_AGE_DAYS)
         return NILAI_SEGMENT_NEW;
@@ -101,7 +104,10 @@ struct nilai_standing nilai_value_standing(const struct nilai_model *model,
                                            const struct nilai_worth *worth, int64_t ms)
 {
     struct nilai_standing standing = customer->standing;
-    standing.segment = (uint8_t)segment_of(model, customer, worth, ms);
+    bool rich = worth->clv_365 >= vip_cut(model, customer);
+    int32_t age_days = nilai_model_day(model, ms) - customer->rhythm.first_day;
+    standing.segment =
+        (uint8_t)segment_of(customer, rich, worth->purchase_days_year, age_days);
     standing.tier = (uint8_t)tier_of(model, (enum nilai_tier)customer->standing.tier, worth->clv_365);
     standing.unprofitable = worth->net_year < 0;
     return standing;
@@ -134,21 +140,77 @@ bool nilai_value_is_check(const struct nilai_model *model, const struct nilai_cu
            day - first_day == NEW_AGE_DAYS + 1 || day - first_day == LOYAL_AGE_DAYS;
 }
 
-/* From here on the ring is empty and the first purchase old: only clv_365 still moves, and it
- * only falls. */
-static int64_t settled_s(const struct nilai_model *model, const struct nilai_customer *customer)
-{
-    int64_t empty = period_start_s(model, customer, nilai_ring_empty_from(&customer->ring));
-    int64_t old = day_start_s(model, customer->rhythm.first_day + LOYAL_AGE_DAYS);
-    return empty > old ? empty : old;
-}
-
 static int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
-/* The next check time after a second, whether or not anything may change at it. */
+/*
+ * Looking ahead. Without an event clv_365 only falls, so it matters in one way: when it falls
+ * below what the own tier, or being vip, needs. All else that is published follows from the
+ * ring and the calendar: periods slide out one by one, and two days of the calendar come.
+ */
+
+/* Whether the segment or the flag differs when the ring holds `sums`, as far as clv_365 has no
+ * part in it. */
+static bool rest_differs(const struct nilai_customer *customer, const struct nilai_ring_sums *sums,
+                         int32_t age_days)
+{
+    bool is_vip = customer->standing.segment == NILAI_SEGMENT_VIP;
+    return segment_of(customer, is_vip, sums->purchase_days, age_days) !=
+               customer->standing.segment ||
+           (sums->net < 0) != customer->standing.unprofitable;
+}
+
+/* The first day after `after` and before `before` on which the age alone makes a difference;
+ * `before` if there is none. */
+static int32_t first_day_of_age(const struct nilai_customer *customer,
+                                const struct nilai_ring_sums *sums, int32_t after, int32_t before)
+{
+    static const int32_t ages[] = {NEW_AGE_DAYS + 1, LOYAL_AGE_DAYS};
+    for (size_t i = 0; i < NILAI_ARRAY_LEN(ages); i++) {
+        int32_t day = customer->rhythm.first_day + ages[i];
+        if (day > after && day < before && rest_differs(customer, sums, ages[i]))
+            return day;
+    }
+    return before;
+}
+
+/* The first check time after a day at which all but clv_365 differs; NILAI_NEVER_S. */
+static int64_t first_rest_change(const struct nilai_model *model,
+                                 const struct nilai_customer *customer, int32_t after_day)
+{
+    const struct nilai_ring *ring = &customer->ring;
+    int32_t period = nilai_ring_period(ring, after_day), empty = nilai_ring_empty_from(ring);
+    struct nilai_ring_sums sums = nilai_ring_sums(ring, period);
+    while (period < empty) {
+        int32_t next_day = nilai_ring_first_day(ring, ++period);
+        int32_t day = first_day_of_age(customer, &sums, after_day, next_day);
+        if (day < next_day)
+            return day_start_s(model, day);
+        struct nilai_ring_sums leaving = nilai_ring_of_period(ring, period - NILAI_PERIODS);
+        sums.net -= leaving.net;
+        sums.purchase_days -= leaving.purchase_days;
+        if (rest_differs(customer, &sums, next_day - customer->rhythm.first_day))
+            return day_start_s(model, next_day);
+        after_day = next_day;
+    }
+    return NILAI_NEVER_S; /* an empty ring: lapsed, at whatever age */
+}
+
+/* What clv_365 must not fall below; 0: it does not matter. */
+static double least_clv(const struct nilai_model *model, const struct nilai_customer *customer)
+{
+    const double cuts[NILAI_TIERS] = {
+        [NILAI_TIER_A] = model->cut_a, [NILAI_TIER_B] = model->cut_b, [NILAI_TIER_C] = model->cut_c};
+    double least = keep * cuts[customer->standing.tier];
+    if (customer->standing.segment == NILAI_SEGMENT_VIP && vip_cut(model, customer) > least)
+        least = vip_cut(model, customer);
+    return least;
+}
+
+/* The check times in order: number 0 is the first after `after_s`. Beyond the calendar's two days
+ * only period starts are left, so that far ones are found without counting. */
 static int64_t next_check_time(const struct nilai_model *model,
                                const struct nilai_customer *customer, int64_t after_s)
 {
@@ -161,53 +223,66 @@ static int64_t next_check_time(const struct nilai_model *model,
     return loyal > after_s ? earlier(next, loyal) : next;
 }
 
-static bool differs_at(const struct nilai_model *model, const struct nilai_customer *customer,
-                       int64_t second)
+/* The first check time in (after_s, limit_s] by which clv_365 has fallen below `least`. */
+static int64_t first_fall(const struct nilai_model *model, const struct nilai_customer *customer,
+                          double least, int64_t after_s, int64_t limit_s)
 {
-    struct nilai_worth worth = nilai_value_worth(model, customer, second * 1000);
-    return !nilai_value_same(nilai_value_standing(model, customer, &worth, second * 1000),
-                             customer->standing);
-}
-
-/* Once settled, a difference stays: halve between the period of `after_s` and that of the limit. */
-static int64_t first_settled_change(const struct nilai_model *model,
-                                    const struct nilai_customer *customer, int64_t after_s,
-                                    int64_t limit_s)
-{
-    int32_t same = period_at(model, customer, after_s * 1000);
-    int32_t differs = period_at(model, customer, limit_s * 1000);
-    if (same == differs || !differs_at(model, customer, period_start_s(model, customer, differs)))
+    if (least <= 0 || limit_s <= after_s ||
+        nilai_value_clv(model, customer, limit_s * 1000) >= least)
         return NILAI_NEVER_S;
-    while (differs - same > 1) {
-        int32_t middle = same + (differs - same) / 2;
-        if (differs_at(model, customer, period_start_s(model, customer, middle)))
-            differs = middle;
+    /* Halve the time itself, then take the first check time at or after the fall. */
+    int64_t above_s = after_s, below_s = limit_s;
+    while (below_s - above_s > NILAI_DAY_S) {
+        int64_t middle_s = above_s + (below_s - above_s) / 2;
+        if (nilai_value_clv(model, customer, middle_s * 1000) < least)
+            below_s = middle_s;
         else
-            same = middle;
+            above_s = middle_s;
     }
-    return period_start_s(model, customer, differs);
+    int64_t check_s = next_check_time(model, customer, above_s);
+    while (check_s <= limit_s && nilai_value_clv(model, customer, check_s * 1000) >= least)
+        check_s = next_check_time(model, customer, check_s);
+    return check_s <= limit_s ? check_s : NILAI_NEVER_S;
 }
 
 int64_t nilai_value_next_change(const struct nilai_model *model,
                                 const struct nilai_customer *customer, int64_t after_s,
                                 int64_t limit_s)
 {
-    int64_t settled = settled_s(model, customer);
-    while (after_s < settled) {
-        after_s = next_check_time(model, customer, after_s);
-        if (after_s > limit_s)
-            return NILAI_NEVER_S;
-        if (differs_at(model, customer, after_s))
-            return after_s;
-    }
-    return after_s < limit_s ? first_settled_change(model, customer, after_s, limit_s)
-                             : NILAI_NEVER_S;
+    int64_t rest_s =
+        first_rest_change(model, customer, nilai_model_day(model, after_s * 1000));
+    int64_t fall_s = first_fall(model, customer, least_clv(model, customer), after_s,
+                                earlier(rest_s, limit_s));
+    int64_t change_s = earlier(rest_s, fall_s);
+    return change_s <= limit_s ? change_s : NILAI_NEVER_S;
 }
 
-int64_t nilai_value_next_check(const struct nilai_model *model, const struct nilai_customer *customer,
-                               int64_t after_s)
+/*
+ * How long clv_365 surely stays above: P(alive) falls by no more than the power s of R + D, and the
+ * expectation of who is alive by no more than its first power, for it is concave in T / (R + D).
+ */
+static int64_t earliest_fall_s(const struct nilai_model *model, const struct nilai_customer *customer,
+                               double clv, double least, int64_t now_ms)
 {
-    if (after_s < settled_s(model, customer))
-        return next_check_time(model, customer, after_s);
-    return nilai_value_next_change(model, customer, after_s, NILAI_TIME_MAX_MS / 1000);
+    struct nilai_posterior posterior = nilai_rhythm_of(model, &customer->rhythm);
+    double past = posterior.span + nilai_rhythm_silence_days(model, &customer->rhythm, now_ms);
+    double days = past * expm1(log(clv / least) / (posterior.s + 1));
+    if (!(days * NILAI_DAY_MS < (double)(NILAI_TIME_MAX_MS - now_ms)))
+        return NILAI_NEVER_S;
+    return days > 0 ? (now_ms + (int64_t)(days * NILAI_DAY_MS)) / 1000 : now_ms / 1000;
+}
+
+int64_t nilai_value_bound(const struct nilai_model *model, const struct nilai_customer *customer,
+                          double clv, int64_t now_ms)
+{
+    double least = least_clv(model, customer);
+    int64_t rest_s = first_rest_change(model, customer, nilai_model_day(model, now_ms));
+    if (least <= 0)
+        return rest_s;
+    int64_t fall_s = earliest_fall_s(model, customer, clv, least, now_ms);
+    if (fall_s == NILAI_NEVER_S || fall_s >= rest_s)
+        return rest_s;
+    return earlier(rest_s, next_check_time(model, customer, fall_s - 1 > now_ms / 1000
+                                                                ? fall_s - 1
+                                                                : now_ms / 1000));
 }

@@ -237,7 +237,8 @@ static void encode_no_buyer(struct nilai_encoder *encoder, const struct nilai_mo
     static const char *const after[] = {"first_purchase_day", "last_purchase_day",
                                         "expected_gap_days"};
     int32_t period = nilai_ring_period(&customer->ring, nilai_model_day(model, at_ms));
-    int64_t net_year = nilai_ring_net(&customer->ring, period);
+    struct nilai_ring_sums sums = nilai_ring_sums(&customer->ring, period);
+    int64_t net_year = nilai_ring_net(&sums);
 
     encode_nulls(encoder, before, NILAI_ARRAY_LEN(before));
     nilai_encode_open_array(encoder, "reasons", 0);

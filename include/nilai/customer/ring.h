@@ -24,9 +24,18 @@ void nilai_ring_slide(struct nilai_ring *ring, int32_t period);
 bool nilai_ring_add_net(struct nilai_ring *ring, int32_t period, int64_t net);
 bool nilai_ring_add_purchase_day(struct nilai_ring *ring, int32_t period);
 
+/* What the ring holds of one period; nothing if it has slid out. */
+struct nilai_ring_sums {
+    __int128 net;
+    uint32_t purchase_days;
+};
+struct nilai_ring_sums nilai_ring_of_period(const struct nilai_ring *ring, int32_t period);
+
 /* Sums over `period` and the 12 before it; `period` >= newest. */
-int64_t nilai_ring_net(const struct nilai_ring *ring, int32_t period);
-uint32_t nilai_ring_purchase_days(const struct nilai_ring *ring, int32_t period);
+struct nilai_ring_sums nilai_ring_sums(const struct nilai_ring *ring, int32_t period);
+
+/* The same, saturated at the ends of 64 bits. */
+int64_t nilai_ring_net(const struct nilai_ring_sums *sums);
 
 /* The first period at which nothing is in the ring any more. */
 int32_t nilai_ring_empty_from(const struct nilai_ring *ring);

@@ -43,16 +43,14 @@ bool nilai_value_is_check(const struct nilai_model *model, const struct nilai_cu
                           int64_t second);
 
 /* The first check time in (after_s, limit_s] at which the standing differs; NILAI_NEVER_S if none.
- * Everything up to after_s must have been evaluated. Costs an evaluation a check time, but no
- * more than about thirty, however far the limit is. */
+ * Everything up to after_s must have been evaluated. */
 int64_t nilai_value_next_change(const struct nilai_model *model,
                                 const struct nilai_customer *customer, int64_t after_s,
                                 int64_t limit_s);
 
-/* A lower bound of the next change, later than after_s: the next check time, or NILAI_NEVER_S when
- * nothing can change any more. A few additions, except for a customer who is silent for so
- * long that only clv_365 still moves. */
-int64_t nilai_value_next_check(const struct nilai_model *model, const struct nilai_customer *customer,
-                               int64_t after_s);
+/* A lower bound of that, later than now_ms, at the price of some additions and two
+ * transcendental functions; `clv` is clv_365 at now_ms, where the standing is as it should be. */
+int64_t nilai_value_bound(const struct nilai_model *model, const struct nilai_customer *customer,
+                          double clv, int64_t now_ms);
 
 #endif
