@@ -347,7 +347,7 @@ static enum nilai_reject_class judge_maps(struct check *check, enum nilai_field 
 typedef enum nilai_reject_class judge_fn(struct check *check, enum nilai_field field);
 
 /* Judges the fields of one rule. Inlined with its function: all of a rule at once, without
- * jumping from rule to rule, takes a third less time. */
+ * jumping from rule to rule, takes a fifth to a third less time. */
 __attribute__((always_inline)) static inline void
 judge_each(struct check *check, enum nilai_rule rule, judge_fn *judge)
 {
