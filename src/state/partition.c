@@ -34,6 +34,8 @@ struct nilai_partition {
     size_t next;      /* of its events */
     size_t batch_end; /* hashes[] are those of events up to here */
     uint64_t hashes[BATCH];
+    uint32_t due[BATCH]; /* timers taken out of the wheel and not yet looked at */
+    uint32_t due_next, due_count;
     bool done;
 
     /* What the customers feed has not seen yet. */
@@ -294,9 +296,18 @@ void nilai_partition_begin(struct nilai_partition *partition, const struct nilai
     partition->done = false;
 }
 
-/* Hashes the next events and fetches first their index lines, then their records. */
+/* What hangs on a record that has been fetched. */
+static void prefetch_rest(const struct nilai_partition *partition, uint32_t number)
+{
+    nilai_table_prefetch_service(partition->table, number);
+    nilai_timers_prefetch(partition->timers, number);
+}
+
+/* Hashes the next events and fetches first their index lines, then their records, then what
+ * hangs on those: each wave has arrived when the next one needs it. */
 static void prefetch_batch(struct nilai_partition *partition)
 {
+    uint32_t number;
     const struct nilai_turn *turn = &partition->turn;
     size_t from = partition->batch_end;
     size_t to = from + BATCH < turn->count ? from + BATCH : turn->count;
@@ -307,6 +318,10 @@ static void prefetch_batch(struct nilai_partition *partition)
     }
     for (size_t i = from; i < to; i++)
         nilai_table_prefetch_record(partition->table, partition->hashes[i - from]);
+    for (size_t i = from; i < to; i++)
+        if (nilai_table_find(partition->table, partition->hashes[i - from],
+                             turn->events[i]->customer, &number) == NILAI_OK)
+            prefetch_rest(partition, number);
     partition->batch_end = to;
 }
 
@@ -326,26 +341,48 @@ static enum nilai_status step_events(struct nilai_partition *partition,
     return NILAI_OK;
 }
 
+/* Takes the next due timers out and fetches their records; false: none is due. */
+static bool take_due(struct nilai_partition *partition)
+{
+    int64_t now_s = partition->clock_ms / 1000;
+    uint32_t count = 0;
+    while (count < BATCH && nilai_timers_pop_due(partition->timers, now_s, &partition->due[count]))
+        nilai_table_prefetch_number(partition->table, partition->due[count++]);
+    for (uint32_t i = 0; i < count; i++)
+        prefetch_rest(partition, partition->due[i]);
+    partition->due_next = 0;
+    partition->due_count = count;
+    return count > 0;
+}
+
+/* One record whose timer was due. *complete false: no room for all of it; look at it again. */
+static enum nilai_status wake(struct nilai_partition *partition, uint32_t number,
+                              struct nilai_effects *effects, bool *complete)
+{
+    struct scratch scratch;
+    load(partition, number, &scratch);
+    enum nilai_status status = fire(partition, &scratch, effects, complete);
+    if (status != NILAI_OK || !*complete)
+        return status;
+    /* The timer may have been an early one, so that nothing was stored and armed. */
+    int64_t wake_s = scratch.customer.wake_s;
+    if (wake_s < nilai_timers_armed_at(partition->timers, number))
+        nilai_timers_arm(partition->timers, number, wake_s);
+    partition->counts.wakes++;
+    return NILAI_OK;
+}
+
 static enum nilai_status step_timers(struct nilai_partition *partition,
                                      struct nilai_effects *effects, bool *complete)
 {
-    uint32_t number;
-    int64_t now_s = partition->clock_ms / 1000;
     *complete = true;
-    while (*complete && has_room(effects) &&
-           nilai_timers_pop_due(partition->timers, now_s, &number)) {
-        struct scratch scratch;
-        partition->counts.wakes++;
-        load(partition, number, &scratch);
-        enum nilai_status status = fire(partition, &scratch, effects, complete);
-        if (status != NILAI_OK)
+    while (partition->due_next < partition->due_count || take_due(partition)) {
+        enum nilai_status status =
+            wake(partition, partition->due[partition->due_next], effects, complete);
+        if (status != NILAI_OK || !*complete)
             return status;
-        /* The popped timer may have been an early one, so that nothing was stored. */
-        int64_t wake_s = scratch.customer.wake_s;
-        if (wake_s < nilai_timers_armed_at(partition->timers, number))
-            nilai_timers_arm(partition->timers, number, wake_s);
+        partition->due_next++;
     }
-    *complete = *complete && has_room(effects);
     return NILAI_OK;
 }
 

@@ -286,6 +286,11 @@ void nilai_table_prefetch_record(const struct nilai_table *table, uint64_t hash)
         prefetch_lines(record_at(table, number), sizeof(struct record));
 }
 
+void nilai_table_prefetch_number(const struct nilai_table *table, uint32_t number)
+{
+    prefetch_lines(record_at(table, number), sizeof(struct record));
+}
+
 void nilai_table_prefetch_service(const struct nilai_table *table, uint32_t number)
 {
     const struct nilai_service *service = service_of(table, record_at(table, number));

@@ -36,9 +36,11 @@ struct nilai_table *nilai_table_create(const struct nilai_table_limits *limits);
 void nilai_table_destroy(struct nilai_table *table);
 
 /* First the index line, later (when that has arrived) the record's lines; later still, of a
- * number that was found, the lines of the service record, if it has one. */
+ * number that was found, the lines of the service record, if it has one. Or the record of a
+ * number that is known. */
 void nilai_table_prefetch_index(const struct nilai_table *table, uint64_t hash);
 void nilai_table_prefetch_record(const struct nilai_table *table, uint64_t hash);
+void nilai_table_prefetch_number(const struct nilai_table *table, uint32_t number);
 void nilai_table_prefetch_service(const struct nilai_table *table, uint32_t number);
 
 /* NILAI_OK or NILAI_MISSING. */
