@@ -456,7 +456,7 @@ static enum nilai_status ensure_topics(struct admin *admin)
     status = check_counts(admin);
     if (status == NILAI_OK)
         status = create_missing(admin, true);
-    if (status == NILAI_OK)
+    if (status == NILAI_OK && !admin->options->emulated)
         status = check_settings(admin);
     if (status == NILAI_OK)
         status = create_missing(admin, false);

@@ -165,6 +165,7 @@ static enum nilai_status prepare_topics(struct nilai_server *server, struct nila
                         [NILAI_OUTPUT_DEAD_LETTER] = config->dead_letter_topic},
             .create = config->topics_create,
             .replication = (int32_t)config->topics_replication,
+            .emulated = server->options.emulated,
             .timeout_ms = server->options.connect_timeout_ms,
         },
         &server->layout, error);

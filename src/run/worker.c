@@ -33,6 +33,7 @@ struct nilai_worker {
     bool commit_running;
     int commits_refused; /* since `settle` began */
     bool feed_waits;
+    bool unsettled; /* what was last given up was not committed */
     bool assigned; /* the group has said what is ours, which may be nothing */
     int64_t now_ms, wall_ms;
     int64_t committed_at_ms, surveyed_at_ms;
@@ -325,6 +326,7 @@ static void settle(struct nilai_worker *worker)
         }
         count(worker, NILAI_COUNTER_BEATS, 1);
     }
+    worker->unsettled = true;
     nilai_log(NILAI_LOG_WARNING, "partitions are given up before their output was acknowledged; "
                                  "it will be published again");
 }
@@ -460,6 +462,7 @@ static void on_assigned(void *context, struct nilai_assigned *list, size_t list_
         list[index].skip = nilai_lane_phase(lanes[index]) == NILAI_LANE_FINISHED;
     }
     worker->assigned = true;
+    worker->unsettled = false;
 }
 
 /* --- Rounds --------------------------------------------------------------------------- */
@@ -551,6 +554,10 @@ enum nilai_status nilai_worker_work(struct nilai_worker *worker, int64_t now_ms,
     worker->failure = work(worker, wake_ms);
     if (worker->failure != NILAI_OK)
         *error = worker->error;
+    if (worker->failure == NILAI_OK && worker->unsettled)
+        return nilai_error_set(error, NILAI_UNREACHABLE,
+                               "the brokers did not acknowledge the last output in time; it will "
+                               "be published again");
     return worker->failure;
 }
 
@@ -569,6 +576,10 @@ bool nilai_worker_is_done(const struct nilai_worker *worker)
 enum nilai_status nilai_worker_result(const struct nilai_worker *worker, struct nilai_error *error)
 {
     *error = worker->error;
+    if (worker->failure == NILAI_OK && worker->unsettled)
+        return nilai_error_set(error, NILAI_UNREACHABLE,
+                               "the brokers did not acknowledge the last output in time; it will "
+                               "be published again");
     return worker->failure;
 }
 

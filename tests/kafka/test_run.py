@@ -195,9 +195,13 @@ class Run(unittest.TestCase):
         self.assertEqual(result[1], b"", "standard output is for data")
         return result[2]
 
-    def check_published(self, scene, dead_places=frozenset()):
+    def check_published(self, scene, dead_places=frozenset(), repeated=False):
         expected, applied = reference(scene, dead_places, self.directory)
         actual = scene.published()
+        if repeated:  # at least once: what came twice must be the same both times
+            actual = {key: [record for number, record in enumerate(records) if number == 0
+                            or record.value != records[number - 1].value]
+                      for key, records in actual.items()}
         self.assertGreater(len(expected), 0)
         self.assertEqual(sorted(actual), sorted(expected))
         for key, records in actual.items():
@@ -377,6 +381,55 @@ class Run(unittest.TestCase):
                   for record in client.read_all(self.kafka.bootstrap, scene.customers)}
         self.assertIsNone(latest[b"ana"])
         self.assertEqual(json.loads(latest[b"bo"])["customer"], "bo")
+
+    def test_kill_9_loses_nothing(self):
+        scene = self.scene("killed")
+        scene.create_inputs(6)
+        self.check_ended(scene.run("--events", "150000", "--customers", "6000", "--seed", "12",
+                                   "--late", "0.01", "--bad", "0.01", command="loadgen"))
+        for delay_s in (0.3, 0.6, 0.9):
+            process = scene.start("--exit-at-end", kafka__session__timeout__ms="6000")
+            try:
+                self.wait_for_output(scene, process)
+                time.sleep(delay_s)
+            finally:
+                process.kill()
+                process.communicate()
+        self.check_ended(scene.run("--exit-at-end", kafka__session__timeout__ms="6000"))
+        places = self.check_dead_letters(scene, scene.dead())
+        self.check_published(scene, places, repeated=True)
+
+    def wait_for_output(self, scene, process):
+        """Until the group has moved: offsets were committed, and more than before."""
+        before = self.committed_sum(scene)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            if self.committed_sum(scene) > before:
+                return
+            time.sleep(0.05)
+
+    def committed_sum(self, scene):
+        return sum(offset or 0 for topic in scene.inputs
+                   for offset in client.committed(self.kafka.bootstrap, scene.group, topic))
+
+    def test_a_second_process_of_one_instance_is_told_apart(self):
+        scene = self.scene("fenced")
+        scene.create_inputs(2)
+        first = scene.start()
+        try:
+            self.wait_for_log(first, r"partitions 2 \(replaying 0\)")
+            second = scene.start()
+            try:
+                _, err = first.communicate(timeout=60)
+                self.assertEqual(first.returncode, 78, err.decode())
+                self.assertIn("instance", err.decode())
+                second.send_signal(signal.SIGTERM)
+                _, err = second.communicate(timeout=60)
+                self.assertEqual(second.returncode, 0, err.decode())
+            finally:
+                second.kill()
+        finally:
+            first.kill()
 
     # --- Refusals -------------------------------------------------------------------------
 

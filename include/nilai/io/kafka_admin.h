@@ -23,6 +23,7 @@ struct nilai_kafka_admin_options {
     const char *outputs[NILAI_OUTPUT_TOPICS]; /* NULL: not needed */
     bool create;         /* make what is missing */
     int32_t replication; /* of what is made */
+    bool emulated;       /* librdkafka's mock cluster: it answers no question about settings */
     int timeout_ms;      /* for the first answer of a broker, and for each step after it */
 };
 

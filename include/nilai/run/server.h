@@ -28,7 +28,8 @@ enum {
 
 struct nilai_server_options {
     const struct nilai_config *config; /* finished; outlives the server */
-    bool exit_at_end;  /* end by itself at the ends that the topics have at create */
+    bool exit_at_end; /* end by itself at the ends that the topics have at create */
+    bool emulated;    /* the brokers are librdkafka's mock cluster, as in the demo */
     int connect_timeout_ms;
     nilai_change_fn observe; /* of every published change, in a worker's thread; or NULL */
     void *observe_context;

@@ -1,0 +1,271 @@
+/*
+ * The service in process, against librdkafka's own mock cluster, as the demo runs it. The mock
+ * knows nothing of transactions or fencing; what depends on a broker is tested with a real one.
+ */
+#include "nilai/base/clock.h"
+#include "nilai/io/kafka_sink.h"
+#include "nilai/run/server.h"
+#include "test.h"
+
+#include <unistd.h>
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
+enum { PARTITIONS = 2, EVENTS = 2000, PATIENCE_MS = 60000, PRODUCE = 0 };
+
+static const char *const topics[] = {"purchases", "tickets", "nilai.churn-risk",
+                                     "nilai.value-segment", "nilai.dead-letter"};
+
+struct mock {
+    rd_kafka_t *producer;
+    rd_kafka_mock_cluster_t *cluster;
+};
+
+static void mock_open(struct mock *mock)
+{
+    char text[256];
+    rd_kafka_conf_t *settings = rd_kafka_conf_new();
+    CHECK_EQ(rd_kafka_conf_set(settings, "test.mock.num.brokers", "1", text, sizeof text),
+             RD_KAFKA_CONF_OK);
+    CHECK_EQ(rd_kafka_conf_set(settings, "partitioner", "murmur2_random", text, sizeof text),
+             RD_KAFKA_CONF_OK);
+    mock->producer = rd_kafka_new(RD_KAFKA_PRODUCER, settings, text, sizeof text);
+    CHECK(mock->producer != NULL);
+    mock->cluster = rd_kafka_handle_mock_cluster(mock->producer);
+    CHECK(mock->cluster != NULL);
+    for (size_t topic = 0; topic < NILAI_ARRAY_LEN(topics); topic++)
+        CHECK_EQ(rd_kafka_mock_topic_create(mock->cluster, topics[topic], PARTITIONS, 1), 0);
+}
+
+static void mock_close(struct mock *mock)
+{
+    rd_kafka_destroy(mock->producer);
+}
+
+static void produce(struct mock *mock, int number)
+{
+    char key[16], value[160];
+    snprintf(key, sizeof key, "c%d", number % 50);
+    snprintf(value, sizeof value,
+             "{\"id\":\"%d\",\"type\":\"purchase\",\"customer\":\"%s\",\"ts\":%d,\"amount\":%d}",
+             number, key, number * 1000000, number % 30);
+    CHECK_EQ(rd_kafka_producev(mock->producer, RD_KAFKA_V_TOPIC(topics[number % 2]),
+                               RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                               RD_KAFKA_V_KEY(key, strlen(key)),
+                               RD_KAFKA_V_VALUE(value, strlen(value)), RD_KAFKA_V_END),
+             RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+static struct nilai_config *configure(struct mock *mock)
+{
+    struct nilai_error error;
+    struct nilai_config *config = calloc(1, sizeof *config);
+    CHECK(config != NULL);
+    nilai_config_defaults(config);
+    CHECK_EQ(nilai_config_assign(config, "kafka.bootstrap.servers",
+                                 rd_kafka_mock_cluster_bootstraps(mock->cluster), &error),
+             NILAI_OK);
+    CHECK_EQ(nilai_config_assign(config, "input.format", "json", &error), NILAI_OK);
+    CHECK_EQ(nilai_config_assign(config, "input.topics", "purchases,tickets", &error), NILAI_OK);
+    CHECK_EQ(nilai_config_assign(config, "workers", "2", &error), NILAI_OK);
+    /* The mock cluster does not notice a member that leaves amid a rebalance. */
+    CHECK_EQ(nilai_config_assign(config, "kafka.session.timeout.ms", "6000", &error), NILAI_OK);
+    CHECK_EQ(nilai_config_finish(config, &error), NILAI_OK);
+    return config;
+}
+
+static void count_change(void *context, const struct nilai_effect *effect)
+{
+    CHECK(effect->customer_size > 0);
+    atomic_fetch_add((_Atomic uint64_t *)context, 1);
+}
+
+/* Goal: the service runs as a library, ends by itself at the end, and tells of each change.
+ * Method: events into the mock cluster, two workers, the observer's count against the totals;
+ * a second server of the same group finds nothing left to publish. */
+TEST(a_server_runs_in_process_and_tells_what_it_published)
+{
+    struct mock mock;
+    mock_open(&mock);
+    for (int number = 0; number < EVENTS; number++)
+        produce(&mock, number);
+    CHECK_EQ(rd_kafka_flush(mock.producer, PATIENCE_MS), RD_KAFKA_RESP_ERR_NO_ERROR);
+    struct nilai_config *config = configure(&mock);
+    for (int run = 0; run < 2; run++) {
+        struct nilai_error error = {{0}};
+        struct nilai_server *server;
+        _Atomic uint64_t observed = 0;
+        CHECK_EQ(nilai_server_create(
+                     &(struct nilai_server_options){.config = config,
+                                                    .exit_at_end = true,
+                                                    .emulated = true,
+                                                    .connect_timeout_ms = 10000,
+                                                    .observe = count_change,
+                                                    .observe_context = &observed},
+                     &server, &error),
+                 NILAI_OK);
+        CHECK_EQ(nilai_server_start(server, &error), NILAI_OK);
+        for (int waited = 0; !nilai_server_has_ended(server); waited += 10) {
+            CHECK(waited < PATIENCE_MS);
+            usleep(10000);
+        }
+        CHECK_EQ(nilai_server_read(server, NILAI_COUNTER_EVENTS), run == 0 ? EVENTS : 0);
+        CHECK_EQ(observed, nilai_server_read(server, NILAI_COUNTER_CHURN_RISK)
+                               + nilai_server_read(server, NILAI_COUNTER_VALUE_SEGMENT));
+        CHECK(run == 0 ? observed > 50 : observed == 0);
+        CHECK_EQ(nilai_server_destroy(server, &error), NILAI_OK);
+    }
+    free(config);
+    mock_close(&mock);
+}
+
+/* Goal: a server that runs on is stopped in order, at any time.
+ * Method: stop right after the start, and once it is at work. */
+TEST(a_server_is_stopped_at_any_time)
+{
+    struct mock mock;
+    mock_open(&mock);
+    for (int number = 0; number < EVENTS; number++)
+        produce(&mock, number);
+    CHECK_EQ(rd_kafka_flush(mock.producer, PATIENCE_MS), RD_KAFKA_RESP_ERR_NO_ERROR);
+    struct nilai_config *config = configure(&mock);
+    for (int run = 0; run < 2; run++) {
+        struct nilai_error error = {{0}};
+        struct nilai_server *server;
+        CHECK_EQ(nilai_server_create(&(struct nilai_server_options){.config = config,
+                                                                    .emulated = true,
+                                                                    .connect_timeout_ms = 10000},
+                                     &server, &error),
+                 NILAI_OK);
+        CHECK_EQ(nilai_server_start(server, &error), NILAI_OK);
+        for (int waited = 0; run == 1 && nilai_server_read(server, NILAI_COUNTER_EVENTS) == 0;
+             waited += 10) {
+            CHECK(waited < PATIENCE_MS);
+            usleep(10000);
+        }
+        CHECK_EQ(nilai_server_destroy(server, &error), NILAI_OK);
+    }
+    free(config);
+    mock_close(&mock);
+}
+
+/* --- The sink ----------------------------------------------------------------------------- */
+
+static void take_all(void *context, struct nilai_assigned *list, size_t count)
+{
+    for (size_t index = 0; index < count; index++)
+        list[index].skip = true;
+    *(bool *)context = count == PARTITIONS;
+}
+
+static void give_up(void *context, bool lost)
+{
+    (void)lost;
+    *(bool *)context = false;
+}
+
+static void no_wake(void *context)
+{
+    (void)context;
+}
+
+static int64_t committed_offset(struct nilai_source *source)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, "purchases", 1);
+    CHECK_EQ(rd_kafka_committed(nilai_kafka_source_client(source), list, PATIENCE_MS),
+             RD_KAFKA_RESP_ERR_NO_ERROR);
+    int64_t offset = list->elems[0].offset;
+    if (offset >= 0)
+        CHECK_EQ(nilai_kafka_metadata_parse(list->elems[0].metadata,
+                                            list->elems[0].metadata_size), 1234);
+    rd_kafka_topic_partition_list_destroy(list);
+    return offset;
+}
+
+/* Goal: offsets are committed only when what was put before is acknowledged.
+ * Method: a broker that takes two seconds for the first message. */
+TEST(offsets_wait_for_acknowledgements)
+{
+    struct mock mock;
+    struct nilai_error error = {{0}};
+    struct nilai_source *source;
+    struct nilai_sink *sink;
+    bool assigned = false;
+    mock_open(&mock);
+    struct nilai_config *config = configure(&mock);
+    CHECK_EQ(nilai_kafka_source_create(
+                 &(struct nilai_kafka_source_options){.kafka = config->kafka,
+                                                      .kafka_count = config->kafka_count,
+                                                      .group = "sink",
+                                                      .topics = topics,
+                                                      .topic_count = 2,
+                                                      .partition_count = PARTITIONS,
+                                                      .wake = no_wake},
+                 &source, &error),
+             NILAI_OK);
+    source->listener = (struct nilai_source_listener){&assigned, take_all, give_up};
+    CHECK_EQ(nilai_kafka_sink_create(
+                 &(struct nilai_kafka_sink_options){.kafka = config->kafka,
+                                                    .kafka_count = config->kafka_count,
+                                                    .input_topics = topics,
+                                                    .input_topic_count = 2,
+                                                    .topics = {[NILAI_OUTPUT_CHURN_RISK]
+                                                               = topics[2]},
+                                                    .source = source,
+                                                    .wake = no_wake},
+                 &sink, &error),
+             NILAI_OK);
+    for (int waited = 0; !assigned; waited += 10) {
+        CHECK(waited < PATIENCE_MS);
+        CHECK_EQ(nilai_source_poll(source, &error), NILAI_OK);
+        usleep(10000);
+    }
+    rd_kafka_mock_broker_push_request_error_rtts(mock.cluster, 1, PRODUCE, 1,
+                                                 RD_KAFKA_RESP_ERR_NO_ERROR, 2000);
+    struct nilai_position position = {.partition = 1, .offsets = {7, -1}, .clock_ms = 1234};
+    enum nilai_commit_state state = NILAI_COMMIT_IDLE;
+    CHECK_EQ(nilai_sink_put(sink, &(struct nilai_output){.topic = NILAI_OUTPUT_CHURN_RISK,
+                                                         .key = "k",
+                                                         .key_size = 1,
+                                                         .value = "v",
+                                                         .value_size = 1}),
+             NILAI_OK);
+    uint64_t started_ns = nilai_clock_monotonic_ns();
+    CHECK_EQ(nilai_sink_commit(sink, &position, 1), NILAI_OK);
+    CHECK_EQ(nilai_sink_commit(sink, &position, 1), NILAI_AGAIN);
+    while (nilai_clock_monotonic_ns() - started_ns < UINT64_C(1000000000)) {
+        CHECK_EQ(nilai_sink_poll(sink, 10, &state, &error), NILAI_OK);
+        CHECK_EQ(state, NILAI_COMMIT_RUNNING);
+    }
+    CHECK(committed_offset(source) < 0);
+    for (int polls = 0; state == NILAI_COMMIT_RUNNING; polls++) {
+        CHECK(polls < PATIENCE_MS / 10);
+        CHECK_EQ(nilai_sink_poll(sink, 10, &state, &error), NILAI_OK);
+    }
+    CHECK_EQ(state, NILAI_COMMIT_DONE);
+    CHECK(nilai_clock_monotonic_ns() - started_ns > UINT64_C(1500000000));
+    CHECK_EQ(committed_offset(source), 7);
+    nilai_source_leave(source);
+    nilai_sink_close(sink);
+    nilai_source_close(source);
+    free(config);
+    mock_close(&mock);
+}
+
+/* Goal: what stands beside a committed offset is ours, or is taken for nothing.
+ * Method: our own text back, and texts that only look like it. */
+TEST(metadata_reads_back_or_is_ignored)
+{
+    static const char *const foreign[] = {"", "nilai 1 clock_ms=", "nilai 1 clock_ms=12x",
+                                          "nilai 1 clock_ms=-5", "nilai 2 clock_ms=5",
+                                          "nilai 1 clock_ms=253402300800000",
+                                          "nilai 1 clock_ms=99999999999999999999"};
+    char text[NILAI_KAFKA_METADATA_SIZE];
+    nilai_kafka_metadata_format(NILAI_TIME_MAX_MS, text);
+    CHECK_EQ(nilai_kafka_metadata_parse(text, strlen(text)), NILAI_TIME_MAX_MS);
+    for (size_t index = 0; index < NILAI_ARRAY_LEN(foreign); index++)
+        CHECK_EQ(nilai_kafka_metadata_parse(foreign[index], strlen(foreign[index])), -1);
+    CHECK_EQ(nilai_kafka_metadata_parse(NULL, 0), -1);
+}
