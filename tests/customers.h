@@ -106,10 +106,10 @@ static inline struct nilai_model random_model(uint64_t *seed)
     struct nilai_model model;
     nilai_model_defaults(&model);
     if (next_random(seed) % 2) {
-        model.r = exp(3 * next_uniform(seed) - 1.5);
-        model.alpha = exp(4 * next_uniform(seed) + 1);
-        model.a = exp(3 * next_uniform(seed) - 1.5);
-        model.b = exp(3 * next_uniform(seed) - 0.5);
+        model.rhythm.r = exp(3 * next_uniform(seed) - 1.5);
+        model.rhythm.alpha = exp(4 * next_uniform(seed) + 1);
+        model.rhythm.a = exp(3 * next_uniform(seed) - 1.5);
+        model.rhythm.b = exp(3 * next_uniform(seed) - 0.5);
         model.horizon_days = exp(4 * next_uniform(seed) + 1);
         model.risk_b0 = 4 * next_uniform(seed) - 3;
         model.risk_bz = next_random(seed) % 8 == 0 ? 0 : 2 * next_uniform(seed);

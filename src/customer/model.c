@@ -8,10 +8,7 @@ void nilai_model_defaults(struct nilai_model *model)
     *model = (struct nilai_model){
         .name = "default",
         .currency = "USD",
-        .r = 0.6371,
-        .alpha = 51.17,
-        .a = 0.8075,
-        .b = 1.2284,
+        .rhythm = {.r = 0.6371, .alpha = 51.17, .a = 0.8075, .b = 1.2284},
         .horizon_days = 90,
         .spend_p = 6.2754,
         .spend_q = 3.6245,
@@ -73,8 +70,9 @@ enum nilai_status nilai_model_prepare(struct nilai_model *model, struct nilai_er
     if (isnan(model->spend_gamma))
         model->spend_gamma = 14.9837 * model->value_scale;
 
+    const struct nilai_population_fit *fit = &model->rhythm;
     const struct relation relations[] = {
-        {model->r > 0 && model->alpha >= 0.01 && model->a > 0 && model->b > 0,
+        {fit->r > 0 && fit->alpha >= 0.01 && fit->a > 0 && fit->b > 0,
          "model.rhythm.r, a and b must be above 0, and alpha at least 0.01 days"},
         {model->horizon_days > 0, "model.horizon_days must be above 0"},
         {model->half_life_days > 0, "model.signals.half_life_days must be above 0"},
@@ -103,11 +101,12 @@ enum nilai_status nilai_model_prepare(struct nilai_model *model, struct nilai_er
         if (!relations[i].holds)
             return nilai_error_set(error, NILAI_CONFIG, "%s", relations[i].claim);
 
-    model->ln_a = log(model->a);
+    model->ln_a = log(fit->a);
     model->eta_medium_up = logit(model->medium_up);
     model->eta_medium_down = logit(model->medium_down);
     model->eta_high_up = logit(model->high_up);
     model->eta_high_down = logit(model->high_down);
+    nilai_outlook_fill(&model->outlook, fit);
     return NILAI_OK;
 }
 

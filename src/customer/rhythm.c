@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-enum { BITMAP_DAYS = 64, SERIES_MAX = 2000000 };
+enum { BITMAP_DAYS = 64 };
 
 static bool bitmap_holds(const struct nilai_rhythm *rhythm, int32_t day)
 {
@@ -55,9 +55,9 @@ struct nilai_posterior nilai_rhythm_posterior(const struct nilai_model *model, u
                                               double span_days)
 {
     return (struct nilai_posterior){
-        .s = model->r + repeat_days,
-        .span = model->alpha + span_days,
-        .ln_odds_now = model->ln_a - log(model->b + repeat_days),
+        .s = model->rhythm.r + repeat_days,
+        .span = model->rhythm.alpha + span_days,
+        .ln_odds_now = model->ln_a - log(model->rhythm.b + repeat_days),
     };
 }
 
@@ -103,43 +103,19 @@ double nilai_rhythm_p_alive(const struct nilai_posterior *posterior, double sile
     return 1 / (1 + exp(nilai_rhythm_log_odds_left(posterior, silence_days)));
 }
 
-/*
- * G = sum over n >= 1 of (c - s)_n (a)_(n-1) / ((c)_n n!) * z^n, so that
- * 2F1(c - s, a - 1; c; z) = 1 + (a - 1) G. All terms beyond the first few have one sign and
- * their ratio tends to z < 1.
- */
-static double series(double c_minus_s, double a, double c, double z)
-{
-    double term = c_minus_s / c * z, sum = term;
-    for (int n = 1; n < SERIES_MAX; n++) {
-        double ratio = (c_minus_s + n) * (a - 1 + n) / ((c + n) * (n + 1)) * z;
-        term *= ratio;
-        sum += term;
-        double bound = fabs(ratio) > z ? fabs(ratio) : z;
-        if (bound < 1 && fabs(term) * bound <= 1e-15 * (1 - bound) * fabs(sum))
-            break;
-    }
-    return sum;
-}
-
-/*
- * The published form is
- *     (a+b+x)/(a-1) * [1 - ((R+D)/(R+D+T))^s * 2F1(s, b+x+1; a+b+x; z)] / (1 + e^ld)
- * with z = T/(R+D+T). Euler's transformation turns the bracket into
- *     1 - (1-z)^(a-1) * 2F1(c-s, a-1; c; z),   c = a+b+x,
- * whose series has small terms of one sign; dividing by a - 1 before subtracting keeps the
- * digits that a near 1 would lose.
- */
 double nilai_rhythm_expected_days(const struct nilai_model *model,
                                   const struct nilai_posterior *posterior, uint32_t repeat_days,
                                   double silence_days, double days)
 {
-    double a = fabs(model->a - 1) < 1e-6 ? 1 + 1e-6 : model->a;
-    double c = a + model->b + repeat_days;
-    double past = posterior->span + silence_days;
-    double z = days / (past + days);
-    double u = (a - 1) * log(past / (past + days));
-    double present = -expm1(u) / (a - 1) - exp(u) * series(c - posterior->s, a, c, z);
-    double expected = c * present * nilai_rhythm_p_alive(posterior, silence_days);
-    return expected > 0 ? expected : 0;
+    return nilai_rhythm_p_alive(posterior, silence_days) *
+           nilai_outlook_days(&model->rhythm, repeat_days, posterior->span + silence_days, days);
+}
+
+double nilai_rhythm_expected_year(const struct nilai_model *model,
+                                  const struct nilai_posterior *posterior, uint32_t repeat_days,
+                                  double silence_days)
+{
+    return nilai_rhythm_p_alive(posterior, silence_days) *
+           nilai_outlook_year(&model->outlook, &model->rhythm, repeat_days,
+                              posterior->span + silence_days);
 }

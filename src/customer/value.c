@@ -7,7 +7,6 @@
 #include "nilai/customer/ring.h"
 
 enum {
-    YEAR_DAYS = 365,
     VIP_DAYS = 3,
     LOYAL_DAYS = 6,
     REGULAR_DAYS = 3,
@@ -43,8 +42,8 @@ double nilai_value_clv(const struct nilai_model *model, const struct nilai_custo
 {
     const struct nilai_rhythm *rhythm = &customer->rhythm;
     struct nilai_posterior posterior = nilai_rhythm_of(model, rhythm);
-    double days = nilai_rhythm_expected_days(model, &posterior, rhythm->repeat_days,
-                                             nilai_rhythm_silence_days(model, rhythm, ms), YEAR_DAYS);
+    double days = nilai_rhythm_expected_year(model, &posterior, rhythm->repeat_days,
+                                             nilai_rhythm_silence_days(model, rhythm, ms));
     return margin_of(model, customer) * spend_of(model, customer) * days;
 }
 

@@ -10,7 +10,7 @@
 #ifndef NILAI_CUSTOMER_MODEL_H
 #define NILAI_CUSTOMER_MODEL_H
 
-#include "nilai/base/base.h"
+#include "nilai/customer/outlook.h"
 
 enum { NILAI_DAY_S = 86400, NILAI_DAY_MS = 86400 * 1000 };
 
@@ -40,7 +40,7 @@ enum nilai_signal {
 struct nilai_model {
     char name[65];
     char currency[4]; /* the base currency */
-    double r, alpha, a, b; /* MBG/NBD, days */
+    struct nilai_population_fit rhythm; /* MBG/NBD, days */
     double horizon_days;
     double spend_p, spend_q, spend_gamma; /* Gamma-Gamma, major units of the base currency;
                                              gamma NaN: 14.9837 x value_scale */
@@ -60,6 +60,7 @@ struct nilai_model {
     /* Derived by prepare. */
     double ln_a;
     double eta_medium_up, eta_medium_down, eta_high_up, eta_high_down; /* log odds */
+    struct nilai_outlook outlook;
 };
 
 /* The contract's defaults, not yet prepared. */

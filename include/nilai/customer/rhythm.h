@@ -58,4 +58,9 @@ double nilai_rhythm_expected_days(const struct nilai_model *model,
                                   const struct nilai_posterior *posterior, uint32_t repeat_days,
                                   double silence_days, double days);
 
+/* The same for a year, from the table: what every event pays for. */
+double nilai_rhythm_expected_year(const struct nilai_model *model,
+                                  const struct nilai_posterior *posterior, uint32_t repeat_days,
+                                  double silence_days);
+
 #endif
