@@ -76,12 +76,13 @@ static void fail(struct kafka_sink *sink, rd_kafka_resp_err_t code, const char *
 static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
 {
     struct kafka_sink *sink = context;
+    (void)code; /* a fatal error comes here under its own code: ask whether it is one */
     char fatal[256];
-    if (code != RD_KAFKA_RESP_ERR__FATAL) {
+    rd_kafka_resp_err_t cause = rd_kafka_fatal_error(client, fatal, sizeof fatal);
+    if (cause == RD_KAFKA_RESP_ERR_NO_ERROR) {
         nilai_log(NILAI_LOG_WARNING, "kafka: %s", text);
         return;
     }
-    rd_kafka_resp_err_t cause = rd_kafka_fatal_error(client, fatal, sizeof fatal);
     fail(sink, cause, "producer", fatal);
 }
 

@@ -11,6 +11,8 @@
 
 enum {
     COMMITTED_TIMEOUT_MS = 10000,
+    LEAVE_POLL_MS = 50,
+    LEAVE_MAX_MS = 10000,
     COMMITTED_TRIES = 4, /* less, in sum, than a watchdog's patience */
     /* What the library may hold of messages that were not taken, for a whole process: each
      * partition of each topic has its share. */
@@ -27,7 +29,7 @@ struct kafka_source {
     rd_kafka_queue_t **queues; /* [partition * topic_count + topic]; NULL: not read */
     enum nilai_status failure;
     struct nilai_error error;
-    bool leaving;
+    bool leaving, abandoned;
 };
 
 static struct kafka_source *of(struct nilai_source *source)
@@ -51,20 +53,31 @@ static void fail(struct kafka_source *source, rd_kafka_resp_err_t code, const ch
                                       "kafka: %s: %s", what, text);
 }
 
-static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
+/* What the library reports, by whichever way. A fatal error may come under its own code or under
+ * a common one, so the library is asked. What passes, the library tries again by itself; whoever
+ * waits for input sees the lag grow. */
+static void judge(struct kafka_source *source, rd_kafka_resp_err_t code, const char *what,
+                  const char *text)
 {
-    struct kafka_source *source = context;
     char fatal[256];
-    if (code != RD_KAFKA_RESP_ERR__FATAL) {
-        /* The library goes on trying; whoever waits for input sees the lag grow. */
-        nilai_log(NILAI_LOG_WARNING, "kafka: %s", text);
-        return;
-    }
-    rd_kafka_resp_err_t cause = rd_kafka_fatal_error(client, fatal, sizeof fatal);
+    rd_kafka_resp_err_t cause = rd_kafka_fatal_error(source->client, fatal, sizeof fatal);
     if (cause == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
         snprintf(fatal, sizeof fatal, "another process has joined as `instance` %s; "
                  "every process needs its own", source->options.instance);
-    fail(source, cause, "consumer", fatal);
+    if (cause != RD_KAFKA_RESP_ERR_NO_ERROR)
+        fail(source, cause, "consumer", fatal);
+    else if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+             || code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+        fail(source, code, what, text);
+    else
+        nilai_log(NILAI_LOG_WARNING, "kafka: %s: %s", what, text);
+}
+
+static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
+{
+    struct kafka_source *source = context;
+    source->client = client; /* may come before rd_kafka_new has returned */
+    judge(source, (rd_kafka_resp_err_t)code, "consumer", text);
 }
 
 /* --- What goes along with an offset ----------------------------------------------------- */
@@ -228,10 +241,11 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
         on_assign(source, given);
         return;
     }
-    if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)
+    if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS && !source->leaving)
         source->base.listener.revoked(source->base.listener.context,
                                       rd_kafka_assignment_lost(client) != 0);
-    else if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+    else if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
+             && code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)
         fail(source, code, "rebalance", rd_kafka_err2str(code));
     close_queues(source);
     rd_kafka_assign(client, NULL);
@@ -247,13 +261,8 @@ static enum nilai_status source_poll(struct nilai_source *base, struct nilai_err
            && (message = rd_kafka_consumer_poll(source->client, 0)) != NULL) {
         /* Only errors come this way: every partition has its own queue. */
         NILAI_ASSERT(message->err != RD_KAFKA_RESP_ERR_NO_ERROR);
-        if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-            enum nilai_status status = nilai_kafka_client_status(message->err);
-            if (status == NILAI_CONFIG)
-                fail(source, message->err, "input", rd_kafka_message_errstr(message));
-            else
-                nilai_log(NILAI_LOG_WARNING, "kafka: %s", rd_kafka_message_errstr(message));
-        }
+        if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            judge(source, message->err, "input", rd_kafka_message_errstr(message));
         rd_kafka_message_destroy(message);
     }
     if (source->failure != NILAI_OK)
@@ -265,15 +274,9 @@ static enum nilai_status source_poll(struct nilai_source *base, struct nilai_err
 static enum nilai_status take_error(struct kafka_source *source, rd_kafka_message_t *message,
                                     uint32_t topic)
 {
-    rd_kafka_resp_err_t code = message->err;
-    bool permanent = nilai_kafka_client_status(code) == NILAI_CONFIG;
-    if (permanent)
-        fail(source, code, source->options.topics[topic], rd_kafka_message_errstr(message));
-    else
-        nilai_log(NILAI_LOG_WARNING, "kafka: %s: %s", source->options.topics[topic],
-                  rd_kafka_message_errstr(message));
+    judge(source, message->err, source->options.topics[topic], rd_kafka_message_errstr(message));
     rd_kafka_message_destroy(message);
-    return permanent ? NILAI_FAILED : NILAI_AGAIN;
+    return source->failure != NILAI_OK ? NILAI_FAILED : NILAI_AGAIN;
 }
 
 static enum nilai_status source_take(struct nilai_source *base, uint32_t topic,
@@ -339,12 +342,24 @@ static int64_t source_high(struct nilai_source *base, uint32_t topic, int32_t pa
     return high;
 }
 
+/* Gives up what is assigned before the consumer is closed, and waits for the closing only for
+ * a while: brokers that do not answer could hold it up for minutes. */
 static void source_leave(struct nilai_source *base)
 {
     struct kafka_source *source = of(base);
     source->leaving = true;
-    rd_kafka_consumer_close(source->client);
+    source->base.listener.revoked(source->base.listener.context,
+                                  rd_kafka_assignment_lost(source->client) != 0);
     close_queues(source);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(source->client);
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(source->client, queue);
+    for (int waited = 0; error == NULL && !rd_kafka_consumer_closed(source->client)
+                         && waited < LEAVE_MAX_MS; waited += LEAVE_POLL_MS)
+        rd_kafka_queue_poll_callback(queue, LEAVE_POLL_MS);
+    if (error != NULL) /* of a consumer that has failed for good */
+        rd_kafka_error_destroy(error);
+    source->abandoned = !rd_kafka_consumer_closed(source->client);
+    rd_kafka_queue_destroy(queue);
 }
 
 static void source_close(struct nilai_source *base)
@@ -355,7 +370,8 @@ static void source_close(struct nilai_source *base)
         rd_kafka_queue_destroy(source->events);
     }
     if (source->client != NULL)
-        rd_kafka_destroy(source->client);
+        rd_kafka_destroy_flags(source->client,
+                               source->abandoned ? RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE : 0);
     free(source->queues);
     free(source);
 }
