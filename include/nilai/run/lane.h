@@ -15,6 +15,7 @@
  * event time from the start, without idle topics being passed over. Where live arrivals of one
  * customer came in another order than their times, the rebuilt state is that of the orderly
  * history; a later change may then differ from what an uninterrupted process had published.
+ * Likewise an event that was too far in the future then is judged by today's clock.
  * A restore from a journal replaces the phase `replaying` and nothing else.
  *
  * The caller works a lane off so (worker.c does):
