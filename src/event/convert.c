@@ -153,19 +153,16 @@ static int on_number(void *context, const char *data, size_t size)
     struct nilai_converter *converter = context;
     count_value(converter);
     char few[64];
-    if (size < sizeof few) {
-        memcpy(few, data, size);
-        few[size] = 0;
-        pack_number(&converter->packer, few);
-        return 1;
-    }
-    char *digits = strndup(data, size);
+    char *digits = size < sizeof few ? few : malloc(size + 1);
     if (digits == NULL) {
         converter->output.status = NILAI_NO_MEMORY;
         return 1;
     }
+    memcpy(digits, data, size);
+    digits[size] = 0;
     pack_number(&converter->packer, digits);
-    free(digits);
+    if (digits != few)
+        free(digits);
     return 1;
 }
 
