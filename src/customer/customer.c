@@ -30,7 +30,6 @@ void nilai_customer_init(struct nilai_customer *customer, uint64_t id_hash)
         .last_event_ms = -1,
         .current_ms = -1,
         .wake_s = NILAI_NEVER_S,
-        .band_s = NILAI_NEVER_S,
     };
     nilai_ring_init(&customer->ring, id_hash);
 }
@@ -149,33 +148,27 @@ static void arm_bound(struct nilai_customer *customer, const struct nilai_curve 
                       const struct nilai_terms *terms, double clv)
 {
     enum nilai_band band = (enum nilai_band)customer->standing.band;
-    customer->band_s = nilai_deadline_bound(curve, band, terms, customer->current_ms);
-    customer->wake_s = earlier(
-        customer->band_s, nilai_value_bound(curve->model, customer, clv, customer->current_ms));
+    customer->wake_s =
+        earlier(nilai_deadline_bound(curve, band, terms, customer->current_ms),
+                nilai_value_bound(curve->model, customer, clv, customer->current_ms));
 }
 
-/* When that was reached and nothing changed: now the exact search is worth its price. */
-static void arm_exactly(struct nilai_customer *customer, const struct nilai_curve *curve,
-                        int64_t after_s)
+/* The first change of anything in (after_s, limit_s]; NILAI_NEVER_S if there is none. Nothing
+ * may have changed up to after_s. */
+static int64_t next_deadline(const struct nilai_customer *customer, const struct nilai_curve *curve,
+                             int64_t after_s, int64_t limit_s)
 {
     enum nilai_band band = (enum nilai_band)customer->standing.band;
-    const int64_t limit_s = NILAI_TIME_MAX_MS / 1000;
-    if (customer->band_s <= after_s)
-        customer->band_s = nilai_deadline_search(curve, band, after_s, limit_s);
-    customer->wake_s = earlier(
-        customer->band_s, nilai_value_next_change(curve->model, customer, after_s, limit_s));
+    int64_t value_s = nilai_value_next_change(curve->model, customer, after_s, limit_s);
+    return earlier(value_s,
+                   nilai_deadline_search(curve, band, after_s, earlier(value_s, limit_s)));
 }
 
-/* The first change of anything in (current, limit_s]; NILAI_NEVER_S if there is none. */
-static int64_t next_deadline(const struct nilai_model *model, const struct nilai_customer *customer,
-                             const struct nilai_curve *curve, int64_t limit_s)
+/* Where to begin to look: the customer's current second, or the bound if that is later. */
+static int64_t unchanged_until_s(const struct nilai_customer *customer)
 {
-    int64_t after_s = customer->current_ms / 1000, band_s = NILAI_NEVER_S;
-    if (customer->band_s <= limit_s)
-        band_s = nilai_deadline_search(curve, (enum nilai_band)customer->standing.band,
-                                       customer->band_s > after_s ? customer->band_s - 1 : after_s,
-                                       limit_s);
-    return earlier(band_s, nilai_value_next_change(model, customer, after_s, earlier(band_s, limit_s)));
+    int64_t now_s = customer->current_ms / 1000;
+    return customer->wake_s > now_s ? customer->wake_s - 1 : now_s;
 }
 
 static uint32_t fire_at(const struct nilai_model *model, struct nilai_customer *customer,
@@ -207,10 +200,11 @@ uint32_t nilai_customer_fire(const struct nilai_model *model, struct nilai_custo
     NILAI_ASSERT(customer->rhythm.bought);
 
     struct nilai_curve curve = nilai_risk_curve(model, customer, service);
-    int64_t deadline_s = next_deadline(model, customer, &curve, clock_s);
-    if (deadline_s != NILAI_NEVER_S)
+    int64_t deadline_s =
+        next_deadline(customer, &curve, unchanged_until_s(customer), NILAI_TIME_MAX_MS / 1000);
+    if (deadline_s <= clock_s)
         return fire_at(model, customer, &curve, deadline_s, changes);
-    arm_exactly(customer, &curve, clock_s);
+    customer->wake_s = deadline_s; /* the bound came too early; this one is exact */
     return 0;
 }
 
@@ -218,10 +212,10 @@ int64_t nilai_customer_next_deadline_s(const struct nilai_model *model,
                                        const struct nilai_customer *customer,
                                        const struct nilai_service *service)
 {
-    if (customer->wake_s == NILAI_NEVER_S)
+    if (!customer->rhythm.bought || customer->wake_s == NILAI_NEVER_S)
         return NILAI_NEVER_S;
     struct nilai_curve curve = nilai_risk_curve(model, customer, service);
-    return next_deadline(model, customer, &curve, NILAI_TIME_MAX_MS / 1000);
+    return next_deadline(customer, &curve, unchanged_until_s(customer), NILAI_TIME_MAX_MS / 1000);
 }
 
 /* ---- events ---- */

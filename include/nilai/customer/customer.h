@@ -77,7 +77,6 @@ struct nilai_customer {
     int64_t last_event_ms; /* largest ts of the customer's events, -1: none yet */
     int64_t current_ms;    /* latest of last_event_ms and the fired deadlines */
     int64_t wake_s;        /* nothing published changes before this second; NILAI_NEVER_S */
-    int64_t band_s;        /* the same for the band alone; >= wake_s */
     int64_t amounts, refunds, costs; /* all ever, ten-thousandths */
     struct nilai_rhythm rhythm;
     struct nilai_ring ring;
