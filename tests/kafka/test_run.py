@@ -40,6 +40,14 @@ def quiet_environment():
             if not name.startswith("NILAI_") or name.startswith("NILAI_TEST_")}
 
 
+def end(process):
+    """Nothing of a process outlives its test, whatever became of it."""
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    process.stderr.close()
+
+
 class Scene:
     """Topics of one test, with names of their own so that one cluster serves all tests."""
 
@@ -333,7 +341,7 @@ class Run(unittest.TestCase):
             process.send_signal(signal.SIGTERM)
             _, err = process.communicate(timeout=60)
         finally:
-            process.kill()
+            end(process)
         self.assertEqual(process.returncode, 0, err.decode())
 
     def test_sigterm_commits_and_the_wall_clock_is_not_followed_twice(self):
@@ -393,8 +401,7 @@ class Run(unittest.TestCase):
                 self.wait_for_output(scene, process)
                 time.sleep(delay_s)
             finally:
-                process.kill()
-                process.communicate()
+                end(process)
         self.check_ended(scene.run("--exit-at-end", kafka__session__timeout__ms="6000"))
         places = self.check_dead_letters(scene, scene.dead())
         self.check_published(scene, places, repeated=True)
@@ -427,9 +434,9 @@ class Run(unittest.TestCase):
                 _, err = second.communicate(timeout=60)
                 self.assertEqual(second.returncode, 0, err.decode())
             finally:
-                second.kill()
+                end(second)
         finally:
-            first.kill()
+            end(first)
 
     # --- Refusals -------------------------------------------------------------------------
 
