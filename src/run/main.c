@@ -9,6 +9,7 @@
 #include "nilai/run/check.h"
 #include "nilai/run/config.h"
 #include "nilai/run/convert_command.h"
+#include "nilai/run/demo.h"
 #include "nilai/run/loadgen.h"
 #include "nilai/run/replay.h"
 #include "nilai/run/run_command.h"
@@ -23,6 +24,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"demo", nilai_demo_main, "broker, customers and engine in one process; nothing to set up"},
     {"run", nilai_run_main, "the service: events from Kafka in, changes to Kafka out"},
     {"replay", nilai_replay_main, "events of a file in, changes out as JSON lines"},
     {"loadgen", nilai_loadgen_main, "synthetic customers with known truth, into Kafka or a file"},
