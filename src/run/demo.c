@@ -71,7 +71,7 @@ struct demo {
 
 static const struct nilai_option demo_options[] = {
     {"customers", "N", "how many customers are known when the history ends, default 40000"},
-    {"rate", "N", "about so many events a second after that, default 2000"},
+    {"rate", "N", "about so many events a second then, default 2000; as customers join, more"},
     {"speed", "DAYS", "simulated days a second, default 1"},
     {"history", "DAYS", "simulated days that are read at the start, default 400"},
     {"seconds", "N", "end after so long, default 3600"},

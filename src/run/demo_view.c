@@ -389,6 +389,13 @@ static void draw_count(struct pen *pen, const char *name, enum style style, uint
     put_right(pen, number, BOLD, text);
 }
 
+static void put_rate(struct pen *pen, double rate, const char *unit)
+{
+    char text[32];
+    nilai_demo_view_number(whole(rate), text);
+    print(pen, DIM, " %s %s", text, unit);
+}
+
 /* Row 0, 1 and 2 of the left table are the bands; below them, what comes in. */
 static void draw_left(struct pen *pen, size_t row)
 {
@@ -397,11 +404,12 @@ static void draw_left(struct pen *pen, size_t row)
     if (row < NILAI_ARRAY_LEN(bands))
         draw_count(pen, nilai_band_names[bands[row]], band_styles[bands[row]],
                    view->bands[bands[row]], sum_of(view->bands, NILAI_BANDS), LEFT_BAR, LEFT_NUMBER);
-    else if (row == NILAI_ARRAY_LEN(bands) + 1)
-        print(pen, DIM, " %.0f purchases/s", view->purchases_per_s);
-    else if (row == NILAI_ARRAY_LEN(bands) + 2)
-        print(pen, DIM, " %.0f ticket steps/s, %.0f answers/s", view->tickets_per_s,
-              view->surveys_per_s);
+    if (row == NILAI_ARRAY_LEN(bands) + 1) {
+        put_rate(pen, view->purchases_per_s, "purchases/s");
+    } else if (row == NILAI_ARRAY_LEN(bands) + 2) {
+        put_rate(pen, view->tickets_per_s, "ticket steps/s ");
+        put_rate(pen, view->surveys_per_s, "answers/s");
+    }
 }
 
 static void draw_right(struct pen *pen, size_t row)

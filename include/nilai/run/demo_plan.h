@@ -4,8 +4,8 @@
  * Customers join at an even pace from the beginning of the history until after the end of the
  * demo, so that at any time there are new ones, regulars, and those who stay away. By the end
  * of the history as many have joined as were asked for. How often they buy is chosen so that
- * the events come at about the wanted rate from then on: a small sample of the population is
- * tried out at several frequencies.
+ * the events come at about the wanted rate then (later there are more customers, and more
+ * events): a small sample of the population is tried out at several frequencies.
  *
  * Pure: no clock, no I/O. Thread: any.
  */
@@ -23,7 +23,7 @@ enum {
 struct nilai_demo_wish {
     uint64_t seed;
     uint64_t customers; /* known when the history ends, at least 1 */
-    double rate;        /* events a second after it, about */
+    double rate;        /* events a second when it ends, about */
     double speed;       /* simulated days a second */
     double seconds;     /* how long the demo may last */
     double history_days;
