@@ -151,7 +151,7 @@ static int64_t round_of_reading(const struct nilai_field_index *index, const str
 {
     int64_t sum = 0;
     for (uint32_t i = 0; i < EVENTS; i++) {
-        struct nilai_fields fields;
+        static struct nilai_fields fields;
         struct nilai_reject reject;
         must(nilai_read_msgpack(index, (const uint8_t *)messages[i].bytes, messages[i].size, &fields, &reject),
              "a good event is malformed");

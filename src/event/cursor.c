@@ -96,8 +96,9 @@ static const uint8_t *take_sized(const uint8_t *at, const uint8_t *end, uint8_t 
     return nilai_msgpack_bytes(at, end, kind, size, value);
 }
 
-const uint8_t *nilai_msgpack_take_rare(const uint8_t *at, const uint8_t *end, uint8_t first,
-                                       struct nilai_value *value)
+/* What follows the first byte, c0 to df. */
+static const uint8_t *take_other(const uint8_t *at, const uint8_t *end, uint8_t first,
+                                 struct nilai_value *value)
 {
     switch (first) {
     case 0xc0: return take_simple(at, NILAI_VALUE_NULL, 0, value);
@@ -133,6 +134,22 @@ const uint8_t *nilai_msgpack_take_rare(const uint8_t *at, const uint8_t *end, ui
     case 0xdf: return take_sized(at, end, NILAI_VALUE_MAP, 4, value);
     default: return NULL; /* c1 */
     }
+}
+
+const uint8_t *nilai_msgpack_take(const uint8_t *at, const uint8_t *end, struct nilai_value *value)
+{
+    if (at == end)
+        return NULL;
+    uint8_t first = *at++;
+    if (first <= 0x7f || first >= 0xe0)
+        return take_simple(at, NILAI_VALUE_INTEGER, (int8_t)first, value);
+    if (first <= 0x8f)
+        return nilai_msgpack_container(at, end, NILAI_VALUE_MAP, first & 0x0f, value);
+    if (first <= 0x9f)
+        return nilai_msgpack_container(at, end, NILAI_VALUE_ARRAY, first & 0x0f, value);
+    if (first <= 0xbf)
+        return nilai_msgpack_bytes(at, end, NILAI_VALUE_TEXT, first & 0x1f, value);
+    return take_other(at, end, first, value);
 }
 
 /* 4 bytes: seconds. 8: nanoseconds in 30 bits, seconds in 34. 12: nanoseconds in 32 bits,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nilai/event/fault.h"
 #include "nilai/event/reader.h"
 
 struct nilai_decoder {
@@ -95,7 +96,7 @@ bool nilai_decode(struct nilai_decoder *decoder, const void *bytes, size_t size,
     if (size > NILAI_EVENT_SIZE_MAX)
         return reject_size(size, reject);
     if (bytes == NULL || size == 0)
-        return nilai_reject_malformed(reject, "the value is empty", 0);
+        return nilai_fault_malformed(reject, "the value is empty", 0);
     return read_fields(decoder, bytes, size, reject) &&
            nilai_fields_check(&decoder->fields, &decoder->index, &decoder->rules, event, reject);
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <yajl/yajl_parse.h>
 
+#include "nilai/event/fault.h"
 #include "nilai/event/reader.h"
 
 enum {
@@ -395,7 +396,7 @@ static bool reject_syntax(struct nilai_json_reader *reader, size_t position, str
     unsigned char *error = yajl_get_error(reader->parser, 0, NULL, 0);
     snprintf(text, sizeof text, "not JSON: %s", (const char *)error);
     text[strcspn(text, "\n")] = 0;
-    return nilai_reject_malformed(reject, text, position);
+    return nilai_fault_malformed(reject, text, position);
 }
 
 /* yajl takes `{} "` for whole: it waits for the end of the string, and then does not. */
@@ -404,7 +405,7 @@ static bool check_rest(const struct nilai_json_reader *reader, struct nilai_reje
     size_t at = reader->end;
     while (at < reader->size && is_space(reader->bytes[at]))
         at++;
-    return at == reader->size || nilai_reject_malformed(reject, "more than one value", at);
+    return at == reader->size || nilai_fault_malformed(reject, "more than one value", at);
 }
 
 bool nilai_read_json(struct nilai_json_reader *reader, const struct nilai_field_index *index,
@@ -414,7 +415,7 @@ bool nilai_read_json(struct nilai_json_reader *reader, const struct nilai_field_
     NILAI_ASSERT(size <= NILAI_EVENT_SIZE_MAX);
     size_t bad_space = nilai_json_find_bad_space(bytes, size);
     if (bad_space < size)
-        return nilai_reject_malformed(reject, "not JSON: a form feed or vertical tab", bad_space);
+        return nilai_fault_malformed(reject, "not JSON: a form feed or vertical tab", bad_space);
 
     start(reader, index, bytes, size, fields);
     yajl_status status = yajl_parse(reader->parser, (const unsigned char *)reader->bytes, size);
@@ -424,7 +425,7 @@ bool nilai_read_json(struct nilai_json_reader *reader, const struct nilai_field_
         status = yajl_complete_parse(reader->parser);
     }
     if (reader->fault != NULL)
-        return nilai_reject_malformed(reject, reader->fault, position > 0 ? position - 1 : 0);
+        return nilai_fault_malformed(reject, reader->fault, position > 0 ? position - 1 : 0);
     if (status != yajl_status_ok)
         return reject_syntax(reader, position, reject);
     NILAI_ASSERT(reader->depth == 0 && reader->end > 0);

@@ -110,6 +110,9 @@ struct nilai_fields {
     uint32_t present; /* bit f: field f is there */
     uint32_t twice;   /* bit f: more than once; the value is the last one's */
     struct nilai_value values[NILAI_FIELDS]; /* means something where `present` has the bit */
+    /* The field that came after each the last time, [NILAI_FIELDS]: at the start, or after one
+     * that is not known. Only a guess: zeros at first, and kept from event to event. */
+    uint8_t next[NILAI_FIELDS + 1];
 };
 
 static inline bool nilai_value_is_number(const struct nilai_value *value)
@@ -139,37 +142,40 @@ static inline void nilai_value_note_element(struct nilai_value *array, uint32_t 
         array->ends[nth] = nilai_value_number(element);
 }
 
-/* What follows from the table, made once: from names to fields without loops (a perfect hash
- * over the names), from types to fields. */
-enum { NILAI_FIELD_SLOT_BITS = 6 };
-
+/* What follows from the table, made once. */
 struct nilai_field_index {
-    uint64_t multiplier;
-    struct nilai_name names[NILAI_FIELDS + 1]; /* [NILAI_FIELDS] matches nothing */
-    struct nilai_name choices[NILAI_FIELDS][NILAI_CHOICES_MAX];
+    struct nilai_names fields;
+    struct nilai_name names[NILAI_FIELDS]; /* by field */
+    struct nilai_names choices; /* of all fields: see nilai_field_choice */
     /* By type, bit f: field f. [NILAI_EVENT_TYPES], the type that we do not know, has only
      * the fields of all types. */
     uint32_t fields_of[NILAI_EVENT_TYPES + 1];
     uint32_t required_of[NILAI_EVENT_TYPES + 1];
-    uint32_t fields_under[NILAI_RULES]; /* by rule, bit f */
-    uint8_t slots[1 << NILAI_FIELD_SLOT_BITS]; /* field, or NILAI_FIELDS */
+    uint32_t under[NILAI_RULES]; /* by rule, bit f */
 };
 
-/* Finds a multiplier for which no two names fall into one slot. */
 void nilai_field_index_init(struct nilai_field_index *index);
-
-static inline size_t nilai_name_slot(uint64_t multiplier, uint64_t word)
-{
-    return (word * multiplier) >> (64 - NILAI_FIELD_SLOT_BITS);
-}
 
 /* NILAI_FIELDS if there is no field of that name. */
 static inline enum nilai_field nilai_field_find(const struct nilai_field_index *index,
                                                 const char *name, size_t size)
 {
-    uint64_t word = nilai_name_word(name, size);
-    enum nilai_field field = index->slots[nilai_name_slot(index->multiplier, word)];
-    return nilai_name_is(&index->names[field], word, name, size) ? field : NILAI_FIELDS;
+    uint32_t number = nilai_names_find(&index->fields, name, size);
+    return number == NILAI_NAME_NONE ? NILAI_FIELDS : (enum nilai_field)number;
+}
+
+/* No two fields have a choice of the same name, so that one search answers for all. */
+static inline uint32_t nilai_field_choice(enum nilai_field field, uint32_t choice)
+{
+    return (uint32_t)field * NILAI_CHOICES_MAX + choice;
+}
+
+/* The number of the name among the field's choices; NILAI_CHOICES_MAX if it is none of them. */
+static inline uint32_t nilai_field_find_choice(const struct nilai_field_index *index, enum nilai_field field,
+                                               struct nilai_text name)
+{
+    uint32_t choice = nilai_names_find(&index->choices, name.data, name.size) - nilai_field_choice(field, 0);
+    return choice < NILAI_CHOICES_MAX ? choice : NILAI_CHOICES_MAX;
 }
 
 /* The classes duplicate-field to unknown-currency. True: `event` is filled. */
@@ -177,8 +183,5 @@ NILAI_MUST_CHECK bool nilai_fields_check(const struct nilai_fields *fields,
                                          const struct nilai_field_index *index,
                                          const struct nilai_decode_rules *rules,
                                          struct nilai_event *event, struct nilai_reject *reject);
-
-/* Writes the class malformed, with the position of the fault; false, for the caller to return. */
-bool nilai_reject_malformed(struct nilai_reject *reject, const char *what, size_t position);
 
 #endif

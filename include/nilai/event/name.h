@@ -1,5 +1,8 @@
 /*
- * name.h - short names as words, so that comparing them is comparing integers.
+ * name.h - short names as words, and a set of them in which finding one is comparing integers.
+ *
+ * The set is a perfect hash: every name has a slot of its own, so that a search looks at one
+ * slot, whatever stands there. Made once, read by any thread.
  */
 #ifndef NILAI_EVENT_NAME_H
 #define NILAI_EVENT_NAME_H
@@ -8,48 +11,78 @@
 
 #include "nilai/base/base.h"
 
-struct nilai_name {
-    const char *text; /* NULL: no name, matches nothing */
-    uint64_t word;
-    size_t size;
+enum {
+    NILAI_NAME_SIZE_MAX = 16,
+    NILAI_NAME_SLOT_BITS = 6,
+    NILAI_NAME_NONE = UINT8_MAX, /* no name of the set */
 };
 
-/* The first eight bytes, or all of fewer: then the two halves overlap, and the word and the
- * size decide the bytes. */
-static inline uint64_t nilai_name_word(const char *name, size_t size)
+struct nilai_name {
+    uint64_t word; /* the first eight bytes, */
+    uint64_t rest; /* and the next eight; zeros after the end */
+    uint64_t mask; /* of a word of text: the bits that are the name's */
+    uint32_t size; /* UINT32_MAX: an empty slot, which no text matches */
+    uint16_t number;
+    uint16_t reach; /* bytes that are looked at to compare a word and all the name */
+};
+
+struct nilai_names {
+    uint64_t multiplier;
+    struct nilai_name slots[1 << NILAI_NAME_SLOT_BITS];
+};
+
+/* The first eight bytes, or all of fewer and zeros, as they stand in memory (little-endian). */
+static inline uint64_t nilai_name_word(const char *text, size_t size)
 {
     if (size >= sizeof(uint64_t)) {
         uint64_t word;
-        memcpy(&word, name, sizeof word);
+        memcpy(&word, text, sizeof word);
         return word;
     }
-    if (size >= sizeof(uint32_t)) {
+    if (size >= sizeof(uint32_t)) { /* two halves that overlap: the same bytes meet */
         uint32_t head, tail;
-        memcpy(&head, name, sizeof head);
-        memcpy(&tail, name + size - sizeof tail, sizeof tail);
-        return (uint64_t)tail << 32 | head;
+        memcpy(&head, text, sizeof head);
+        memcpy(&tail, text + size - sizeof tail, sizeof tail);
+        return (uint64_t)tail << 8 * (size - sizeof tail) | head;
     }
     if (size < 2)
-        return size == 0 ? 0 : (uint8_t)name[0];
+        return size == 0 ? 0 : (uint8_t)text[0];
     uint16_t head, tail;
-    memcpy(&head, name, sizeof head);
-    memcpy(&tail, name + size - sizeof tail, sizeof tail);
-    return (uint64_t)tail << 32 | head;
+    memcpy(&head, text, sizeof head);
+    memcpy(&tail, text + size - sizeof tail, sizeof tail);
+    return (uint64_t)tail << 8 * (size - sizeof tail) | head;
 }
 
-static inline struct nilai_name nilai_name_of(const char *text)
+/* `text` is not empty and has at most NILAI_NAME_SIZE_MAX bytes; `number` is what a search
+ * finds, below NILAI_NAME_NONE. */
+struct nilai_name nilai_name_of(const char *text, uint32_t number);
+
+/* True if the text's bytes after the first eight are the name's; `size` is that of both. */
+static inline bool nilai_name_has_rest(const struct nilai_name *name, const char *text, size_t size)
 {
-    if (text == NULL)
-        return (struct nilai_name){NULL, 0, 0};
-    size_t size = strlen(text);
-    return (struct nilai_name){text, nilai_name_word(text, size), size};
+    const size_t done = sizeof name->word;
+    return size <= done || nilai_name_word(text + done, size - done) == name->rest;
 }
 
-/* `word` is that of the text. */
-static inline bool nilai_name_is(const struct nilai_name *name, uint64_t word, const char *text, size_t size)
+/* Makes an empty set. */
+void nilai_names_init(struct nilai_names *names);
+
+/* Adds a name that is not in it yet. */
+void nilai_names_add(struct nilai_names *names, struct nilai_name name);
+
+static inline size_t nilai_names_slot(uint64_t multiplier, uint64_t word)
 {
-    return name->word == word && name->size == size && name->text != NULL &&
-           (size <= sizeof word || memcmp(name->text + sizeof word, text + sizeof word, size - sizeof word) == 0);
+    return (word * multiplier) >> (64 - NILAI_NAME_SLOT_BITS);
+}
+
+/* The number of a name, or NILAI_NAME_NONE. */
+static inline uint32_t nilai_names_find(const struct nilai_names *names, const char *text, size_t size)
+{
+    uint64_t word = nilai_name_word(text, size);
+    const struct nilai_name *name = &names->slots[nilai_names_slot(names->multiplier, word)];
+    if (name->word != word || name->size != size || !nilai_name_has_rest(name, text, size))
+        return NILAI_NAME_NONE;
+    return name->number;
 }
 
 #endif

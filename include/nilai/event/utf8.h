@@ -19,7 +19,7 @@ static inline bool nilai_utf8_is_ascii(const char *data, size_t size)
     uint64_t seen = 0;
     if (size < sizeof seen)
         return (nilai_name_word(data, size) & high_bits) == 0;
-    for (size_t at = 0; at + sizeof seen <= size; at += sizeof seen)
+    for (size_t at = 0; at + sizeof seen < size; at += sizeof seen)
         seen |= nilai_name_word(data + at, sizeof seen);
     seen |= nilai_name_word(data + size - sizeof seen, sizeof seen);
     return (seen & high_bits) == 0;
