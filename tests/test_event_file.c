@@ -50,6 +50,18 @@ TEST(blank_lines_are_counted_and_skipped)
     check_end(file);
 }
 
+/* Goal: a text that was saved with a byte order mark reads like one without. */
+TEST(a_byte_order_mark_belongs_to_no_line)
+{
+    const char *text = "\xef\xbb\xbf{\"a\":1}\n\xef\xbb\xbf{}\n";
+    struct nilai_event_file *file = open_bytes(text, strlen(text));
+    check_record(file, "{\"a\":1}", 0);
+    CHECK_EQ(nilai_event_file_format(file), NILAI_FORMAT_JSON);
+    check_record(file, "\xef\xbb\xbf{}", 1); /* only the file has one */
+    check_end(file);
+    check_end(open_bytes("\xef\xbb\xbf", 3));
+}
+
 TEST(an_empty_file_has_no_records)
 {
     check_end(open_bytes("", 0));
@@ -103,13 +115,13 @@ TEST(broken_messagepack_ends_with_its_place)
     check_record(file, "\x80", 0);
     CHECK_EQ(nilai_event_file_next(file, &record, &error), NILAI_INVALID);
     CHECK_EQ(record.size, 4);
-    CHECK(strstr(error.text, "value 1, at byte 1, is cut off") != NULL);
+    CHECK(strstr(error.text, "the value at byte 1 is cut off") != NULL);
     check_end(file);
 
     file = open_bytes(bad, sizeof bad - 1);
     check_record(file, "\x80", 0);
     CHECK_EQ(nilai_event_file_next(file, &record, &error), NILAI_INVALID);
-    CHECK(strstr(error.text, "value 1, at byte 1, is not MessagePack") != NULL);
+    CHECK(strstr(error.text, "the value at byte 1 is not MessagePack") != NULL);
     check_end(file);
 }
 

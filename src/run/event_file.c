@@ -12,6 +12,7 @@ enum { BUFFER_FIRST = 1024 * 1024 };
 struct nilai_event_file {
     int descriptor;
     enum nilai_format format;
+    bool begun; /* the start of the file was looked at */
     bool ended; /* nothing more to read */
     char *buffer;
     size_t capacity, from, to; /* what is buffered and not yet handed out */
@@ -105,6 +106,28 @@ static enum nilai_status read_more(struct nilai_event_file *file, struct nilai_e
     return NILAI_OK;
 }
 
+/* Some editors and shells begin a text with this; it says UTF-8 and belongs to no line. */
+static bool begins_with_mark(const struct nilai_event_file *file)
+{
+    return file->to - file->from >= 3 && memcmp(file->buffer + file->from, "\xef\xbb\xbf", 3) == 0;
+}
+
+/* Looks at the first three bytes; MessagePack could begin so, but then not with a map. */
+static enum nilai_status skip_mark(struct nilai_event_file *file, struct nilai_error *error)
+{
+    while (file->to - file->from < 3 && !file->ended) {
+        enum nilai_status status = read_more(file, error);
+        if (status != NILAI_OK)
+            return status;
+    }
+    if (begins_with_mark(file)) {
+        file->from += 3;
+        file->format = NILAI_FORMAT_JSON;
+    }
+    file->begun = true;
+    return NILAI_OK;
+}
+
 /* JSON begins with an ASCII character, a MessagePack map, array or the like does not. */
 static enum nilai_status detect(struct nilai_event_file *file, struct nilai_error *error)
 {
@@ -182,9 +205,8 @@ static enum nilai_status next_value(struct nilai_event_file *file, struct nilai_
         if (status == NILAI_INVALID || file->ended) {
             uint64_t position = file->bytes_read - held;
             hand_out(file, held, 0, record);
-            return nilai_error_set(error, NILAI_INVALID, "%s: value %lld, at byte %llu, is %s",
-                                   file->name, (long long)record->number,
-                                   (unsigned long long)position,
+            return nilai_error_set(error, NILAI_INVALID, "%s: the value at byte %llu is %s",
+                                   file->name, (unsigned long long)position,
                                    status == NILAI_INVALID ? "not MessagePack" : "cut off");
         }
         status = read_more(file, error);
@@ -196,6 +218,11 @@ static enum nilai_status next_value(struct nilai_event_file *file, struct nilai_
 enum nilai_status nilai_event_file_next(struct nilai_event_file *file, struct nilai_record *record,
                                         struct nilai_error *error)
 {
+    if (!file->begun && file->format != NILAI_FORMAT_MSGPACK) {
+        enum nilai_status status = skip_mark(file, error);
+        if (status != NILAI_OK)
+            return status;
+    }
     if (file->format == NILAI_FORMAT_AUTO) {
         enum nilai_status status = detect(file, error);
         if (status != NILAI_OK)

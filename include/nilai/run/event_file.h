@@ -1,7 +1,8 @@
 /*
  * event_file.h - a file or standard input, cut into encoded events.
  *
- * JSON: a line each; lines of spaces, tabs and carriage returns are skipped but counted.
+ * JSON: a line each; lines of spaces, tabs and carriage returns are skipped but counted, and a
+ * byte order mark of UTF-8 before the first is skipped.
  * MessagePack: values one after the other. Which of the two is decided by the first byte of the
  * file that is not white space: a MessagePack map does not begin with a character of JSON.
  *
