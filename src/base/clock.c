@@ -87,7 +87,11 @@ enum nilai_status nilai_clock_parse(const char *text, int64_t *ms)
     } else if (*rest != '\0') {
         return NILAI_INVALID;
     }
+    const struct tm said = parts;
     int64_t value = (int64_t)timegm(&parts) * 1000 + fraction_ms;
+    /* timegm takes the 30th of February for the 2nd of March: who wrote it meant neither. */
+    if (parts.tm_mday != said.tm_mday || parts.tm_sec != said.tm_sec)
+        return NILAI_INVALID;
     if (value < 0 || value > NILAI_TIME_MAX_MS)
         return NILAI_INVALID;
     *ms = value;

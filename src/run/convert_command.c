@@ -74,6 +74,14 @@ static int fail_at(struct work *work, const struct nilai_record *record)
     return fail(work, NILAI_EXIT_DATA, text);
 }
 
+/* Nothing is left for the end of the process to say about it. */
+static int fail_to_write(const struct work *work)
+{
+    char text[128];
+    snprintf(text, sizeof text, "standard output: %s", strerror(errno));
+    return fail(work, NILAI_EXIT_IO, text);
+}
+
 static bool write_out(const char *bytes, size_t size, const char *end)
 {
     return fwrite(bytes, 1, size, stdout) == size && fputs(end, stdout) >= 0;
@@ -86,11 +94,11 @@ static int convert_record(struct work *work, const struct nilai_record *record)
     enum nilai_status status = work->direction->convert(work->converter, record->data, record->size,
                                                         &result, &size, &work->error);
     if (status == NILAI_NO_MEMORY)
-        return fail(work, NILAI_EXIT_UNAVAILABLE, "out of memory");
+        return fail(work, NILAI_EXIT_IO, "out of memory");
     if (status != NILAI_OK)
         return fail_at(work, record);
     if (!write_out(result, size, work->direction->end))
-        return fail(work, NILAI_EXIT_UNAVAILABLE, strerror(errno));
+        return fail_to_write(work);
     return NILAI_EXIT_OK;
 }
 
@@ -104,7 +112,7 @@ static int convert_all(struct work *work)
         if (status == NILAI_INVALID)
             return fail_at(work, &record);
         if (status != NILAI_OK)
-            return fail(work, NILAI_EXIT_DATA, work->error.text);
+            return fail(work, NILAI_EXIT_IO, work->error.text);
         int exit_code = convert_record(work, &record);
         if (exit_code != NILAI_EXIT_OK)
             return exit_code;
@@ -117,9 +125,9 @@ static int convert_file(struct work *work)
 {
     if (nilai_event_file_open(work->path, work->direction->from, &work->file, &work->error) !=
         NILAI_OK)
-        return fail(work, NILAI_EXIT_USAGE, work->error.text);
+        return fail(work, NILAI_EXIT_IO, work->error.text);
     work->converter = nilai_converter_create();
-    int exit_code = NILAI_EXIT_UNAVAILABLE;
+    int exit_code = NILAI_EXIT_IO;
     if (work->converter != NULL) {
         nilai_progress_init(&work->progress, work->direction->command.name, "bytes",
                             nilai_event_file_size(work->file), nilai_clock_monotonic_ns());

@@ -131,11 +131,13 @@ static enum nilai_status read_classes(struct loadgen *loadgen, const char *list)
                && (strlen(nilai_reject_names[class]) != size
                    || strncmp(nilai_reject_names[class], list, size) != 0))
             class++;
-        if (class == NILAI_REJECT_CLASSES)
+        if (class == NILAI_REJECT_CLASSES) {
+            loadgen->options.exit_code = NILAI_EXIT_USAGE;
             return nilai_error_set(&loadgen->options.error, NILAI_INVALID,
                                    "--bad-classes: there is no class \"%.*s\"; "
                                    "see the classes of bad events, from too-large to future-timestamp",
                                    (int)(size < 64 ? size : 64), list);
+        }
         loadgen->plan.bad_classes |= 1u << class;
         list += size;
         if (*list == ',')

@@ -104,9 +104,9 @@ int main(int argc, char **argv)
 {
     int exit_code = dispatch(argc, argv);
     /* Data that did not arrive must not look like data that did. */
-    if (fflush(stdout) != 0 || ferror(stdout)) {
+    if ((fflush(stdout) != 0 || ferror(stdout)) && exit_code != NILAI_EXIT_IO) {
         perror("nilai: standard output");
-        return exit_code != NILAI_EXIT_OK ? exit_code : NILAI_EXIT_UNAVAILABLE;
+        return exit_code != NILAI_EXIT_OK ? exit_code : NILAI_EXIT_IO;
     }
     return exit_code;
 }

@@ -48,7 +48,7 @@ static const struct nilai_option replay_options[] = {
     {"now", "TS", "the wall clock, against which too late a ts is bad; without it none is"},
     {"dead-letter", "FILE", "write bad events there, as JSON lines"},
     {"strict", NULL, "stop at the first bad event, with exit code 65"},
-    {"turn-size", "N", "events worked off together, 1 to 100000, default 1000; the output is the same"},
+    {"turn-size", "N", "events worked off together, 1 to 100000, default 1000; no customer sees a difference"},
 };
 
 static const struct nilai_command replay_command = {
@@ -74,6 +74,13 @@ static int fail(struct replay *replay, int exit_code, const char *text)
     fprintf(stderr, "nilai replay: %s\n", text);
     replay->failed = true;
     return exit_code;
+}
+
+static int fail_to_write(struct replay *replay, const char *what)
+{
+    char text[128];
+    snprintf(text, sizeof text, "%s: %s", what, strerror(errno));
+    return fail(replay, NILAI_EXIT_IO, text);
 }
 
 static bool write_line(FILE *out, struct nilai_encoder *encoder)
@@ -129,7 +136,7 @@ static int run_turn(struct replay *replay, int64_t clock_ms)
             return fail(replay, NILAI_EXIT_IO, "out of memory");
         for (uint32_t i = 0; i < replay->effects.count; i++)
             if (!write_change(replay, &replay->effects.list[i]))
-                return fail(replay, NILAI_EXIT_IO, "standard output could not be written");
+                return fail_to_write(replay, "standard output");
     }
     replay->event_count = 0;
     return NILAI_EXIT_OK;
@@ -161,7 +168,7 @@ static int take_bad(struct replay *replay, const struct nilai_record *record,
     replay->bad[reject->class]++;
     replay->bad_total++;
     if (replay->dead_letters != NULL && !write_dead_letter(replay, record, reject))
-        return fail(replay, NILAI_EXIT_IO, "the dead-letter file could not be written");
+        return fail_to_write(replay, "the dead-letter file");
     if (!nilai_options_has(&replay->options, "strict"))
         return NILAI_EXIT_OK;
     char text[256];
@@ -259,9 +266,12 @@ static int replay_file(struct replay *replay)
         int last = run_turn(replay, exit_code == NILAI_EXIT_OK ? replay->until_ms : -1);
         exit_code = last != NILAI_EXIT_OK ? last : exit_code;
     }
-    bool written = fflush(stdout) == 0 && (replay->dead_letters == NULL || fflush(replay->dead_letters) == 0);
-    if (!written && !replay->failed)
-        return fail(replay, NILAI_EXIT_IO, "the output could not be written");
+    if (replay->failed)
+        return exit_code;
+    if (fflush(stdout) != 0)
+        return fail_to_write(replay, "standard output");
+    if (replay->dead_letters != NULL && fflush(replay->dead_letters) != 0)
+        return fail_to_write(replay, "the dead-letter file");
     return exit_code;
 }
 

@@ -19,7 +19,7 @@ import yaml
 BINARY = os.environ["NILAI_TEST_BINARY"]
 SAMPLE = pathlib.Path(__file__).resolve().parents[2] / "config" / "nilai.yaml"
 
-OK, USAGE, DATA, UNAVAILABLE, CONFIG = 0, 64, 65, 69, 78
+OK, USAGE, DATA, FILE, CONFIG = 0, 64, 65, 74, 78
 
 
 def nilai(*arguments, data=b"", env=None, **more):
@@ -63,13 +63,23 @@ class Frame(unittest.TestCase):
             self.assertEqual((done.returncode, done.stdout), (USAGE, b""), arguments)
             self.assertTrue(done.stderr)
         self.assertIn(b"did you mean check?", nilai("chek").stderr)
+        done = nilai("loadgen", "--out", "-", "--bad-classes", "malformed,bogus")
+        self.assertEqual((done.returncode, done.stdout), (USAGE, b""))
+        self.assertIn(b"bogus", done.stderr)
+        for day in ("2027-02-30", "2027-04-31T00:00:00Z", "2027-01-01T24:00:00Z"):
+            self.assertEqual(nilai("replay", "--until", day).returncode, USAGE, day)
+        self.assertEqual(nilai("replay", "--until", "2028-02-29").returncode, OK)
         self.assertIn(b"--nonsense", nilai("check", "--nonsense").stderr)
 
     def test_output_that_is_lost_is_an_error(self):
-        with open("/dev/full", "wb") as full:
-            done = subprocess.run([BINARY, "--help"], stdout=full, stderr=subprocess.PIPE, timeout=60)
-        self.assertEqual(done.returncode, UNAVAILABLE)
-        self.assertIn(b"standard output", done.stderr)
+        """Also where the program notices only at its end; and it is said once."""
+        event = b'{"id":"1","type":"purchase","customer":"a","ts":1,"amount":1}\n'
+        for command in ("--help", "replay", "encode", "check", "loadgen --events 9 --out -"):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([BINARY, *command.split()], stdout=full, stderr=subprocess.PIPE,
+                                      input=event, timeout=60)
+            self.assertEqual(done.returncode, FILE, command)
+            self.assertEqual(done.stderr.count(b"No space left"), 1, command)
 
 
 class Check(unittest.TestCase):
@@ -157,10 +167,10 @@ class Convert(unittest.TestCase):
             self.assertEqual((done.returncode, done.stdout), (DATA, b"1\n"), data)
             self.assertRegex(done.stderr, rb"^nilai decode: value 2: ")
 
-    def test_a_file_that_is_not_there_is_misuse(self):
-        for command in ("encode", "decode"):
+    def test_a_file_that_is_not_there_is_named(self):
+        for command in ("encode", "decode", "replay"):
             done = nilai(command, "/no/such/file")
-            self.assertEqual((done.returncode, done.stdout), (USAGE, b""))
+            self.assertEqual((done.returncode, done.stdout), (FILE, b""))
             self.assertIn(b"/no/such/file", done.stderr)
 
 
