@@ -250,6 +250,32 @@ TEST(a_storm_of_timers_comes_in_bounded_steps)
     nilai_partition_destroy(partition);
 }
 
+/* Goal: the end of time is a time like any other. Method: customers whose periods, tickets and
+ * bounds all reach beyond the last second of the year 9999, and a clock that goes there. */
+TEST(events_of_the_last_second_are_applied)
+{
+    static struct nilai_model model;
+    model = default_model();
+    struct nilai_partition *partition = open_partition(&model, false);
+    for (int64_t back_ms = 200 * (int64_t)NILAI_DAY_MS; back_ms > 0; back_ms /= 3) {
+        char id[32];
+        snprintf(id, sizeof id, "t%" PRId64, back_ms);
+        struct nilai_event ticket = purchase_of("0", id, NILAI_TIME_MAX_MS - back_ms);
+        run_one(partition, purchase_of("0", id + 1, ticket.ts_ms), NULL);
+        ticket.type = NILAI_TICKET;
+        ticket.ticket.ticket = ticket.id;
+        ticket.ticket.status = NILAI_TICKET_OPENED;
+        ticket.ticket.kind = NILAI_KIND_COMPLAINT;
+        ticket.ticket.has_opened = false;
+        ticket.ticket.handle_s = 0;
+        run_one(partition, ticket, NULL);
+    }
+    run_one(partition, purchase_of("1", "last", NILAI_TIME_MAX_MS), NULL);
+    CHECK_EQ(nilai_partition_clock_ms(partition), NILAI_TIME_MAX_MS);
+    CHECK_EQ(nilai_partition_next_ms(partition), INT64_MAX);
+    nilai_partition_destroy(partition);
+}
+
 /* Goal: a duplicate changes nothing, not even the clock. */
 TEST(a_duplicate_does_not_move_the_clock)
 {

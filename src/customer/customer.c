@@ -143,14 +143,16 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* After an event or a change: what is cheap to know. */
+/* After an event or a change: what is cheap to know. The clock ends with the year 9999, and what
+ * would come after it never does. */
 static void arm_bound(struct nilai_customer *customer, const struct nilai_curve *curve,
                       const struct nilai_terms *terms, double clv)
 {
     enum nilai_band band = (enum nilai_band)customer->standing.band;
-    customer->wake_s =
+    int64_t bound_s =
         earlier(nilai_deadline_bound(curve, band, terms, customer->current_ms),
                 nilai_value_bound(curve->model, customer, clv, customer->current_ms));
+    customer->wake_s = bound_s <= NILAI_TIME_MAX_MS / 1000 ? bound_s : NILAI_NEVER_S;
 }
 
 /* The first change of anything in (after_s, limit_s]; NILAI_NEVER_S if there is none. Nothing
