@@ -16,7 +16,7 @@
 
 #include "nilai/event/cursor.h"
 #include "nilai/event/encode.h"
-#include "nilai/event/output.h"
+#include "nilai/event/buffer.h"
 #include "nilai/event/reader.h"
 
 enum {
@@ -35,8 +35,8 @@ struct level {
 };
 
 struct nilai_converter {
-    struct nilai_output output;
-    struct nilai_output input; /* JSON with marks (nilai_json_copy_marked)*/
+    struct nilai_buffer output;
+    struct nilai_buffer input; /* JSON with marks (nilai_json_copy_marked)*/
     msgpack_packer packer;
     const char *fault; /* why reading was stopped; NULL if it was not */
     size_t end;        /* JSON: just after the value */
@@ -47,13 +47,13 @@ struct nilai_converter {
 
 static int append(void *context, const char *data, size_t size)
 {
-    nilai_output_append(context, data, size);
+    nilai_buffer_append(context, data, size);
     return 0;
 }
 
 static void append_json(void *context, const char *data, size_t size)
 {
-    nilai_output_append(context, data, size);
+    nilai_buffer_append(context, data, size);
 }
 
 struct nilai_converter *nilai_converter_create(void)
@@ -61,8 +61,8 @@ struct nilai_converter *nilai_converter_create(void)
     struct nilai_converter *converter = calloc(1, sizeof *converter);
     if (converter == NULL)
         return NULL;
-    nilai_output_init(&converter->output, SIZE_MAX_CONVERTED);
-    nilai_output_init(&converter->input, SIZE_MAX_CONVERTED);
+    nilai_buffer_init(&converter->output, SIZE_MAX_CONVERTED);
+    nilai_buffer_init(&converter->input, SIZE_MAX_CONVERTED);
     msgpack_packer_init(&converter->packer, &converter->output, append);
     return converter;
 }
@@ -71,14 +71,14 @@ void nilai_converter_destroy(struct nilai_converter *converter)
 {
     if (converter == NULL)
         return;
-    nilai_output_fini(&converter->output);
-    nilai_output_fini(&converter->input);
+    nilai_buffer_fini(&converter->output);
+    nilai_buffer_fini(&converter->input);
     free(converter);
 }
 
 static enum nilai_status begin(struct nilai_converter *converter, size_t size, struct nilai_error *error)
 {
-    nilai_output_clear(&converter->output);
+    nilai_buffer_clear(&converter->output);
     converter->fault = NULL;
     converter->end = 0;
     converter->depth = 0;
@@ -91,7 +91,7 @@ static enum nilai_status begin(struct nilai_converter *converter, size_t size, s
 static enum nilai_status end(const struct nilai_converter *converter, const char **result,
                              size_t *result_size, struct nilai_error *error)
 {
-    const struct nilai_output *output = &converter->output;
+    const struct nilai_buffer *output = &converter->output;
     if (output->status == NILAI_FULL)
         return nilai_error_set(error, NILAI_FULL, "the result has more than %zu bytes", SIZE_MAX_CONVERTED);
     if (output->status != NILAI_OK)
@@ -191,7 +191,7 @@ static int open_level(struct nilai_converter *converter, bool is_map)
     }
     converter->levels[++converter->depth] =
         (struct level){.is_map = is_map, .start = converter->output.size};
-    nilai_output_append(&converter->output, room, sizeof room);
+    nilai_buffer_append(&converter->output, room, sizeof room);
     return 1;
 }
 
@@ -209,7 +209,7 @@ static int on_open_array(void *context)
 static int on_close(void *context)
 {
     struct nilai_converter *converter = context;
-    struct nilai_output *output = &converter->output;
+    struct nilai_buffer *output = &converter->output;
     NILAI_ASSERT(converter->depth > 0);
     const struct level *level = &converter->levels[converter->depth--];
     if (converter->depth == 0)
@@ -284,8 +284,8 @@ static const char *marked(struct nilai_converter *converter, const char *bytes, 
 {
     if (memchr(bytes, '\\', size) == NULL)
         return bytes;
-    nilai_output_clear(&converter->input);
-    nilai_output_append(&converter->input, bytes, size);
+    nilai_buffer_clear(&converter->input);
+    nilai_buffer_append(&converter->input, bytes, size);
     if (converter->input.status != NILAI_OK)
         return NULL;
     nilai_json_copy_marked(converter->input.data, bytes, size);

@@ -13,7 +13,7 @@
 #include <yajl/yajl_gen.h>
 
 #include "nilai/base/money.h"
-#include "nilai/event/output.h"
+#include "nilai/event/buffer.h"
 #include "nilai/event/utf8.h"
 
 enum {
@@ -31,21 +31,21 @@ struct nilai_encoder {
     enum nilai_format format;
     yajl_gen json; /* NULL for MessagePack */
     msgpack_packer packer;
-    struct nilai_output output;
-    struct nilai_output repaired; /* a text in which U+FFFD stands for what was not UTF-8 */
+    struct nilai_buffer output;
+    struct nilai_buffer repaired; /* a text in which U+FFFD stands for what was not UTF-8 */
     uint32_t depth;
     struct level levels[DEPTH_MAX];
 };
 
 static void append_json(void *context, const char *data, size_t size)
 {
-    nilai_output_append(context, data, size);
+    nilai_buffer_append(context, data, size);
 }
 
 /* Failure sticks in the output; the packer need not know. */
 static int append_msgpack(void *context, const char *data, size_t size)
 {
-    nilai_output_append(context, data, size);
+    nilai_buffer_append(context, data, size);
     return 0;
 }
 
@@ -56,8 +56,8 @@ struct nilai_encoder *nilai_encoder_create(enum nilai_format format)
     if (encoder == NULL)
         return NULL;
     encoder->format = format;
-    nilai_output_init(&encoder->output, NILAI_ENCODE_SIZE_MAX);
-    nilai_output_init(&encoder->repaired, 3 * (size_t)NILAI_ENCODE_SIZE_MAX);
+    nilai_buffer_init(&encoder->output, NILAI_ENCODE_SIZE_MAX);
+    nilai_buffer_init(&encoder->repaired, 3 * (size_t)NILAI_ENCODE_SIZE_MAX);
     msgpack_packer_init(&encoder->packer, &encoder->output, append_msgpack);
     if (format == NILAI_FORMAT_JSON) {
         encoder->json = yajl_gen_alloc(NULL);
@@ -77,14 +77,14 @@ void nilai_encoder_destroy(struct nilai_encoder *encoder)
         return;
     if (encoder->json != NULL)
         yajl_gen_free(encoder->json);
-    nilai_output_fini(&encoder->output);
-    nilai_output_fini(&encoder->repaired);
+    nilai_buffer_fini(&encoder->output);
+    nilai_buffer_fini(&encoder->repaired);
     free(encoder);
 }
 
 void nilai_encode_begin(struct nilai_encoder *encoder)
 {
-    nilai_output_clear(&encoder->output);
+    nilai_buffer_clear(&encoder->output);
     encoder->depth = 0;
     encoder->levels[0] = (struct level){.is_map = false, .left = 1};
     if (encoder->json != NULL)
@@ -102,7 +102,7 @@ static void put_verbatim(struct nilai_encoder *encoder, const char *data, size_t
     if (encoder->json != NULL)
         must(yajl_gen_number(encoder->json, data, size));
     else
-        nilai_output_append(&encoder->output, data, size);
+        nilai_buffer_append(&encoder->output, data, size);
 }
 
 static void put_text(struct nilai_encoder *encoder, const char *data, size_t size)
@@ -245,16 +245,16 @@ void nilai_encode_fixed(struct nilai_encoder *encoder, const char *key, double v
         msgpack_pack_double(&encoder->packer, strtod(start, NULL));
 }
 
-static void repair(struct nilai_output *repaired, const char *data, size_t size)
+static void repair(struct nilai_buffer *repaired, const char *data, size_t size)
 {
-    nilai_output_clear(repaired);
+    nilai_buffer_clear(repaired);
     for (size_t at = 0; at < size;) {
         bool valid;
         size_t step = nilai_utf8_step(data + at, size - at, &valid);
         if (valid)
-            nilai_output_append(repaired, data + at, step);
+            nilai_buffer_append(repaired, data + at, step);
         else
-            nilai_output_append(repaired, "\xef\xbf\xbd", 3);
+            nilai_buffer_append(repaired, "\xef\xbf\xbd", 3);
         at += step;
     }
 }
