@@ -3,26 +3,23 @@
  * check, and its reading alone, against msgpack_unpack_next of msgpack-c, which reads and
  * builds its tree, but finds no field and checks nothing.
  *
- * Rounds of the two alternate, so that a change of the machine's speed meets both. CPU time
- * of the thread; the median of the rounds and their spread (first to last decile). Every
- * answer is checked before anything is printed: same number of events, sums of amounts.
- * JSON is measured beside it.
+ * All are timed in every round, so that a change of the machine's speed meets all of them; the
+ * ratio is that of the same round. Every answer is checked before anything is printed: same
+ * events, same sums of timestamps. JSON is measured beside it.
+ *
+ *     bench_decode [--quick]
  */
-#include <gnu/libc-version.h>
-#include <inttypes.h>
-#include <math.h>
 #include <msgpack.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <yajl/yajl_version.h>
 
-#include "nilai/base/clock.h"
+#include "bench.h"
 #include "nilai/event/decode.h"
 #include "nilai/event/encode.h"
 #include "nilai/event/reader.h"
 
-enum { EVENTS = 4096, ROUNDS = 101, CONTENDERS = 4 };
+enum { EVENTS = 4096, ROUNDS = 101 };
+
+enum contender { OURS, READING, THEIRS, OURS_JSON, CONTENDERS };
 
 struct sample {
     const char *name;
@@ -101,26 +98,18 @@ static const struct sample samples[] = {
     {"survey", write_survey},
 };
 
-static void must(bool claim, const char *what)
-{
-    if (!claim) {
-        fprintf(stderr, "bench_decode: %s\n", what);
-        exit(1);
-    }
-}
-
 static size_t make(const struct sample *sample, enum nilai_format format, struct message messages[EVENTS])
 {
     struct nilai_encoder *encoder = nilai_encoder_create(format);
-    must(encoder != NULL, "out of memory");
+    bench_must(encoder != NULL, "there is memory");
     size_t total = 0;
     for (uint32_t i = 0; i < EVENTS; i++) {
         const char *data;
         nilai_encode_begin(encoder);
         sample->write(encoder, i);
-        must(nilai_encode_end(encoder, &data, &messages[i].size) == NILAI_OK, "an event is too large");
+        bench_must(nilai_encode_end(encoder, &data, &messages[i].size) == NILAI_OK, "an event has room");
         messages[i].bytes = malloc(messages[i].size);
-        must(messages[i].bytes != NULL, "out of memory");
+        bench_must(messages[i].bytes != NULL, "there is memory");
         memcpy(messages[i].bytes, data, messages[i].size);
         total += messages[i].size;
     }
@@ -141,7 +130,7 @@ static int64_t round_of_ours(struct nilai_decoder *decoder, const struct message
     for (uint32_t i = 0; i < EVENTS; i++) {
         struct nilai_event event;
         struct nilai_reject reject;
-        must(nilai_decode(decoder, messages[i].bytes, messages[i].size, &event, &reject), "a good event is bad");
+        bench_must(nilai_decode(decoder, messages[i].bytes, messages[i].size, &event, &reject), "a good event is good");
         sum += event.ts_ms;
     }
     return sum;
@@ -153,8 +142,8 @@ static int64_t round_of_reading(const struct nilai_field_index *index, const str
     for (uint32_t i = 0; i < EVENTS; i++) {
         static struct nilai_fields fields;
         struct nilai_reject reject;
-        must(nilai_read_msgpack(index, (const uint8_t *)messages[i].bytes, messages[i].size, &fields, &reject),
-             "a good event is malformed");
+        bench_must(nilai_read_msgpack(index, (const uint8_t *)messages[i].bytes, messages[i].size, &fields, &reject),
+             "a good event is well formed");
         sum += fields.values[NILAI_FIELD_TS].integer;
     }
     return sum;
@@ -167,26 +156,12 @@ static int64_t round_of_theirs(const struct message messages[EVENTS])
     msgpack_unpacked_init(&unpacked);
     for (uint32_t i = 0; i < EVENTS; i++) {
         size_t offset = 0;
-        must(msgpack_unpack_next(&unpacked, messages[i].bytes, messages[i].size, &offset) ==
-                 MSGPACK_UNPACK_SUCCESS, "msgpack-c refuses an event");
+        bench_must(msgpack_unpack_next(&unpacked, messages[i].bytes, messages[i].size, &offset) ==
+                 MSGPACK_UNPACK_SUCCESS, "msgpack-c reads an event");
         sum += unpacked.data.via.map.ptr[3].val.via.i64; /* ts is the fourth: no search at all */
     }
     msgpack_unpacked_destroy(&unpacked);
     return sum;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double print_row(const char *format, double times[ROUNDS])
-{
-    qsort(times, ROUNDS, sizeof *times, compare);
-    printf("  %-26s %7.1f ns/event  (%.1f to %.1f)\n", format, times[ROUNDS / 2], times[ROUNDS / 10],
-           times[ROUNDS - 1 - ROUNDS / 10]);
-    return times[ROUNDS / 2];
 }
 
 static double since(uint64_t start)
@@ -194,64 +169,67 @@ static double since(uint64_t start)
     return (double)(nilai_clock_thread_cpu_ns() - start) / EVENTS;
 }
 
+static void time_round(struct nilai_decoder *decoder, const struct nilai_field_index *index,
+                       const struct message packed[EVENTS], const struct message json[EVENTS],
+                       double ns[CONTENDERS])
+{
+    uint64_t start = nilai_clock_thread_cpu_ns();
+    int64_t ours = round_of_ours(decoder, packed);
+    ns[OURS] = since(start);
+    start = nilai_clock_thread_cpu_ns();
+    int64_t theirs = round_of_theirs(packed);
+    ns[THEIRS] = since(start);
+    start = nilai_clock_thread_cpu_ns();
+    int64_t text = round_of_ours(decoder, json);
+    ns[OURS_JSON] = since(start);
+    start = nilai_clock_thread_cpu_ns();
+    int64_t reading = round_of_reading(index, packed);
+    ns[READING] = since(start);
+    bench_must(ours == theirs && ours == text && ours == reading, "the decoders agree");
+}
+
 static void measure(const struct sample *sample, struct nilai_decoder *decoder,
-                    const struct nilai_field_index *index)
+                    const struct nilai_field_index *index, int rounds)
 {
     static struct message packed[EVENTS], json[EVENTS];
-    static double times[CONTENDERS][ROUNDS];
+    static double times[CONTENDERS][ROUNDS], ratios[2][ROUNDS];
     size_t packed_size = make(sample, NILAI_FORMAT_MSGPACK, packed);
     size_t json_size = make(sample, NILAI_FORMAT_JSON, json);
 
-    for (int round = -1; round < ROUNDS; round++) { /* -1 warms up */
-        int at = round < 0 ? 0 : round;
-        uint64_t start = nilai_clock_thread_cpu_ns();
-        int64_t ours = round_of_ours(decoder, packed);
-        times[0][at] = since(start);
-        start = nilai_clock_thread_cpu_ns();
-        int64_t theirs = round_of_theirs(packed);
-        times[1][at] = since(start);
-        start = nilai_clock_thread_cpu_ns();
-        int64_t text = round_of_ours(decoder, json);
-        times[2][at] = since(start);
-        start = nilai_clock_thread_cpu_ns();
-        int64_t reading = round_of_reading(index, packed);
-        times[3][at] = since(start);
-        must(ours == theirs && ours == text && ours == reading, "the decoders disagree");
+    for (int round = -1; round < rounds; round++) { /* -1 warms up */
+        double ns[CONTENDERS];
+        time_round(decoder, index, packed, json, ns);
+        if (round < 0)
+            continue;
+        for (int i = 0; i < CONTENDERS; i++)
+            times[i][round] = ns[i];
+        ratios[0][round] = 100 * ns[OURS] / ns[THEIRS];
+        ratios[1][round] = 100 * ns[READING] / ns[THEIRS];
     }
     printf("%s (MessagePack %zu bytes, JSON %zu bytes)\n", sample->name, packed_size / EVENTS, json_size / EVENTS);
-    double ours = print_row("nilai_decode, MessagePack", times[0]);
-    double reading = print_row("  of it nilai_read_msgpack", times[3]);
-    double theirs = print_row("msgpack_unpack_next", times[1]);
-    print_row("nilai_decode, JSON", times[2]);
-    printf("  to msgpack_unpack_next: decoding %.3f, its reading alone %.3f\n", ours / theirs, reading / theirs);
+    bench_report("nilai_decode, MessagePack", times[OURS], (size_t)rounds, "ns");
+    bench_report("  of it nilai_read_msgpack", times[READING], (size_t)rounds, "ns");
+    bench_report("msgpack_unpack_next", times[THEIRS], (size_t)rounds, "ns");
+    bench_report("nilai_decode, JSON", times[OURS_JSON], (size_t)rounds, "ns");
+    bench_report("nilai_decode to msgpack_unpack_next", ratios[0], (size_t)rounds, "% ");
+    bench_report("  its reading alone", ratios[1], (size_t)rounds, "% ");
     unmake(packed);
     unmake(json);
 }
 
-static void print_machine(void)
-{
-    char line[256] = "", model[256] = "unknown processor";
-    FILE *info = fopen("/proc/cpuinfo", "r");
-    while (info != NULL && fgets(line, sizeof line, info) != NULL)
-        if (sscanf(line, "model name : %255[^\n]", model) == 1)
-            break;
-    if (info != NULL)
-        fclose(info);
-    printf("%s; glibc %s, msgpack-c %s, yajl %d.%d.%d, %s; %d events, %d rounds, CPU time\n", model,
-           gnu_get_libc_version(), msgpack_version(), YAJL_MAJOR, YAJL_MINOR, YAJL_MICRO, __VERSION__,
-           EVENTS, ROUNDS);
-}
-
-int main(void)
+int main(int argc, char **argv)
 {
     struct nilai_decode_rules rules = {.format = NILAI_FORMAT_AUTO, .base_currency = "USD", .margin = 0.3};
+    int rounds = bench_is_quick(argc, argv) ? 3 : ROUNDS;
     struct nilai_decoder *decoder = nilai_decoder_create(&rules);
-    must(decoder != NULL, "out of memory");
+    bench_must(decoder != NULL, "there is memory");
     static struct nilai_field_index index;
     nilai_field_index_init(&index);
-    print_machine();
+    bench_print_machine();
+    printf("msgpack-c %s, yajl %d.%d.%d; %d events, %d rounds\n", msgpack_version(), YAJL_MAJOR, YAJL_MINOR,
+           YAJL_MICRO, EVENTS, rounds);
     for (size_t i = 0; i < NILAI_ARRAY_LEN(samples); i++)
-        measure(&samples[i], decoder, &index);
+        measure(&samples[i], decoder, &index, rounds);
     nilai_decoder_destroy(decoder);
-    return 0;
+    return NILAI_EXIT_OK;
 }

@@ -7,12 +7,7 @@
  *
  *   bench_generator [--quick]
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/utsname.h>
-
-#include "nilai/base/clock.h"
+#include "bench.h"
 #include "nilai/run/generator.h"
 
 enum { ROUNDS_MAX = 9 };
@@ -24,12 +19,6 @@ struct scene {
     enum nilai_format format;
 };
 
-static void fail(const char *what)
-{
-    fprintf(stderr, "bench_generator: %s\n", what);
-    exit(1);
-}
-
 static struct nilai_generator *make(const struct scene *scene)
 {
     struct nilai_generator_options options;
@@ -40,8 +29,7 @@ static struct nilai_generator *make(const struct scene *scene)
     options.customers = scene->customers;
     options.events = scene->events;
     options.style.format = scene->format;
-    if (nilai_generator_create(&options, &generator, &error) != NILAI_OK)
-        fail(error.text);
+    bench_must(nilai_generator_create(&options, &generator, &error) == NILAI_OK, "there is a generator");
     return generator;
 }
 
@@ -56,18 +44,15 @@ static void check(const struct scene *scene)
     struct nilai_reject reject;
     uint64_t events = 0;
 
-    if (decoder == NULL)
-        fail("out of memory");
+    bench_must(decoder != NULL, "there is memory");
     for (; nilai_generator_next(generator, &made) == NILAI_OK; events++)
-        if (!nilai_decode(decoder, made.value, made.value_size, &event, &reject))
-            fail(reject.message);
-    if (events != scene->events)
-        fail("the number of events is wrong");
+        bench_must(nilai_decode(decoder, made.value, made.value_size, &event, &reject), "a good event");
+    bench_must(events == scene->events, "the number of events");
     nilai_generator_destroy(generator);
     nilai_decoder_destroy(decoder);
 }
 
-/* Events per second of CPU. */
+/* Events a millisecond of CPU. */
 static double run(const struct scene *scene, double *bytes_per_event)
 {
     struct nilai_generated made;
@@ -76,16 +61,10 @@ static double run(const struct scene *scene, double *bytes_per_event)
 
     while (nilai_generator_next(generator, &made) == NILAI_OK)
         events++;
-    double seconds = (double)(nilai_clock_thread_cpu_ns() - start_ns) * 1e-9;
+    double ms = (double)(nilai_clock_thread_cpu_ns() - start_ns) * 1e-6;
     *bytes_per_event = (double)nilai_generator_counts(generator)->bytes / (double)events;
     nilai_generator_destroy(generator);
-    return (double)events / seconds;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    return (double)events / ms;
 }
 
 int main(int argc, char **argv)
@@ -95,13 +74,8 @@ int main(int argc, char **argv)
         {"msgpack, 10 M customers", 10000000, 20000000, NILAI_FORMAT_MSGPACK},
         {"json, 100 k customers", 100000, 500000, NILAI_FORMAT_JSON},
     };
-    bool quick = argc == 2 && strcmp(argv[1], "--quick") == 0;
-    struct utsname machine;
-
-    if (argc > 1 && !quick)
-        fail("usage: bench_generator [--quick]");
-    if (uname(&machine) == 0)
-        printf("%s %s, %s, compiler %s\n", machine.sysname, machine.machine, machine.release, __VERSION__);
+    bool quick = bench_is_quick(argc, argv);
+    bench_print_machine();
     for (size_t i = 0; i < NILAI_ARRAY_LEN(scenes); i++) {
         struct scene scene = scenes[i];
         if (quick) {
@@ -113,9 +87,9 @@ int main(int argc, char **argv)
         check(&scene);
         for (uint32_t round = 0; round < rounds; round++)
             rates[round] = run(&scene, &bytes);
-        qsort(rates, rounds, sizeof rates[0], by_size);
-        printf("%-28s %6.3f M events/s of CPU (%.3f .. %.3f), %.0f bytes an event\n", scene.name,
-               rates[rounds / 2] * 1e-6, rates[0] * 1e-6, rates[rounds - 1] * 1e-6, bytes);
+        char what[64];
+        snprintf(what, sizeof what, "%s, %.0f bytes an event", scene.name, bytes);
+        bench_report(what, rates, rounds, "events a ms");
     }
-    return 0;
+    return NILAI_EXIT_OK;
 }

@@ -11,14 +11,9 @@
  * CPU time of the thread, so that a neighbour on the machine counts little; the longest single
  * steps are in wall time.
  */
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <sys/utsname.h>
 
-#include "nilai/base/clock.h"
+#include "bench.h"
 #include "nilai/state/table.h"
 #include "nilai/state/timers.h"
 
@@ -40,14 +35,6 @@ struct bench {
     uint64_t *changes; /* how often each was changed */
 };
 
-static void must(bool fine, const char *what)
-{
-    if (fine)
-        return;
-    fprintf(stderr, "bench_table: wrong answer: %s\n", what);
-    exit(NILAI_EXIT_BUG);
-}
-
 static struct nilai_text id_of(char text[static ID_BYTES + 1], uint32_t i)
 {
     for (int k = ID_BYTES - 1; k >= 0; k--, i /= 10)
@@ -55,28 +42,7 @@ static struct nilai_text id_of(char text[static ID_BYTES + 1], uint32_t i)
     return (struct nilai_text){text, ID_BYTES};
 }
 
-static uint64_t next_random(uint64_t *seed)
-{
-    uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
 /* ---- reporting ---- */
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void report(const char *what, double ns[static ROUNDS])
-{
-    qsort(ns, ROUNDS, sizeof *ns, by_value);
-    printf("  %-44s %8.1f ns  (%.1f to %.1f)\n", what, ns[ROUNDS / 2], ns[0], ns[ROUNDS - 1]);
-    fflush(stdout);
-}
 
 /* Single steps that took long. When the system gave the processor to somebody else in the
  * middle, that is counted apart: it is no pause of ours. */
@@ -109,7 +75,7 @@ static void pauses_note(struct pauses *pauses, uint64_t ns)
 
 static void pauses_report(const struct pauses *pauses, const char *what)
 {
-    printf("  %-44s %8.1f us  (%" PRIu64 " of 100 us or more; %" PRIu64 " interrupted)\n", what,
+    printf("  %-46s %9.1f us  (%" PRIu64 " of 100 us or more; %" PRIu64 " interrupted)\n", what,
            (double)pauses->longest_ns / 1e3, pauses->slow, pauses->interrupted);
 }
 
@@ -121,12 +87,12 @@ static void add_one(struct bench *bench, uint32_t i)
     struct nilai_text id = id_of(text, i);
     uint32_t number;
 
-    must(nilai_table_insert(bench->table, nilai_table_hash(bench->table, id), id, &number) == NILAI_OK,
+    bench_must(nilai_table_insert(bench->table, nilai_table_hash(bench->table, id), id, &number) == NILAI_OK,
          "a customer is added");
-    must(nilai_timers_reserve(bench->timers, number + 1) == NILAI_OK, "there is room for a timer");
+    bench_must(nilai_timers_reserve(bench->timers, number + 1) == NILAI_OK, "there is room for a timer");
     nilai_timers_arm(bench->timers, number, START_S + (int64_t)(i * UINT64_C(2654435761) % SPAN_S));
     if (i % 4 == 0)
-        must(nilai_table_add_service(bench->table, number) == NILAI_OK, "a service record is added");
+        bench_must(nilai_table_add_service(bench->table, number) == NILAI_OK, "a service record is added");
 }
 
 static void bench_add(struct bench *bench)
@@ -151,12 +117,12 @@ static void bench_add(struct bench *bench)
             worst_bytes = bytes > worst_bytes ? bytes : worst_bytes;
         }
     }
-    printf("  %-44s %8.1f ns\n", "add customer, service (1 of 4), timer",
+    printf("  %-46s %9.1f ns\n", "add customer, service (1 of 4), timer",
            (double)(nilai_clock_thread_cpu_ns() - start_ns) / bench->customers);
     pauses_report(&pauses, "longest of them");
     nilai_table_stats(bench->table, &stats);
-    must(stats.customers == bench->customers, "all customers are there");
-    printf("  %-44s %8.1f     (worst on the way from a tenth: %" PRIu64 ")\n",
+    bench_must(stats.customers == bench->customers, "all customers are there");
+    printf("  %-46s %9.1f     (worst on the way from a tenth: %" PRIu64 ")\n",
            "bytes a customer, table and timers",
            (double)(stats.memory_bytes + nilai_timers_memory_bytes(bench->timers)) / bench->customers,
            worst_bytes);
@@ -169,9 +135,9 @@ static void change(struct bench *bench, uint32_t whom, struct nilai_text id, uin
     struct nilai_customer customer;
     uint32_t number;
 
-    must(nilai_table_find(bench->table, hash, id, &number) == NILAI_OK, "a customer is found");
+    bench_must(nilai_table_find(bench->table, hash, id, &number) == NILAI_OK, "a customer is found");
     customer = *nilai_table_customer(bench->table, number);
-    must((uint64_t)customer.amounts == bench->changes[whom], "a customer has all their changes");
+    bench_must((uint64_t)customer.amounts == bench->changes[whom], "a customer has all their changes");
     customer.amounts++;
     customer.last_event_ms += 1000;
     customer.recent_ids[customer.recent_next] = hash;
@@ -210,7 +176,7 @@ static void bench_change(struct bench *bench, uint32_t batch, bool prefetch, con
             change_batch(bench, &bench->order[i], batch, prefetch);
         ns[round] = (double)(nilai_clock_thread_cpu_ns() - start_ns) / bench->steps;
     }
-    report(what, ns);
+    bench_report(what, ns, ROUNDS, "ns");
 }
 
 static void bench_read(struct bench *bench)
@@ -227,13 +193,13 @@ static void bench_read(struct bench *bench)
             uint32_t whom = bench->order[i];
             enum nilai_status status = nilai_table_read(bench->table, id_of(text, whom), &customer,
                                                         &service, &has_service);
-            must(status == NILAI_OK && (uint64_t)customer.amounts == bench->changes[whom],
+            bench_must(status == NILAI_OK && (uint64_t)customer.amounts == bench->changes[whom],
                  "a reader sees all changes");
-            must(has_service == (whom % 4 == 0), "and the service record");
+            bench_must(has_service == (whom % 4 == 0), "and the service record");
         }
         ns[round] = (double)(nilai_clock_thread_cpu_ns() - start_ns) / bench->steps;
     }
-    report("read (as another thread)", ns);
+    bench_report("read (as another thread)", ns, ROUNDS, "ns");
 }
 
 /* ---- timers ---- */
@@ -251,7 +217,7 @@ static void bench_rearm(struct bench *bench, bool later, const char *what)
         }
         ns[round] = (double)(nilai_clock_thread_cpu_ns() - start_ns) / bench->steps;
     }
-    report(what, ns);
+    bench_report(what, ns, ROUNDS, "ns");
 }
 
 /* The clock goes on second by second, as it does in service; most of them expire nothing when
@@ -271,8 +237,8 @@ static void bench_expire(struct bench *bench)
         if (now_s % 1024 == 0)
             pauses.switches = involuntary_switches();
     }
-    must(expired == bench->customers, "all timers expire");
-    printf("  %-44s %8.1f ns  (%.2f timers)\n", "a second of the clock, with what expires",
+    bench_must(expired == bench->customers, "all timers expire");
+    printf("  %-46s %9.1f ns  (%.2f timers)\n", "a second of the clock, with what expires",
            (double)(nilai_clock_thread_cpu_ns() - start_ns) / (double)(last_s - first_s),
            (double)expired / (double)(last_s - first_s));
     pauses_report(&pauses, "longest of them");
@@ -291,11 +257,11 @@ static void run(uint32_t customers, uint32_t steps)
     bench.timers = nilai_timers_create();
     bench.order = malloc(steps * sizeof *bench.order);
     bench.changes = calloc(customers, sizeof *bench.changes);
-    must(bench.table && bench.timers && bench.order && bench.changes, "there is memory");
+    bench_must(bench.table && bench.timers && bench.order && bench.changes, "there is memory");
     /* The wheels stand at a time near the timers', as they do in service. */
-    must(!nilai_timers_pop_due(bench.timers, START_S - 60 * DAY_S, &number), "nothing is due");
+    bench_must(!nilai_timers_pop_due(bench.timers, START_S - 60 * DAY_S, &number), "nothing is due");
     for (uint32_t i = 0; i < steps; i++)
-        bench.order[i] = (uint32_t)(next_random(&seed) % customers);
+        bench.order[i] = (uint32_t)(bench_random(&seed) % customers);
 
     printf("%" PRIu32 " customers, rounds of %" PRIu32 " random steps\n", customers, steps);
     bench_add(&bench);
@@ -314,15 +280,8 @@ static void run(uint32_t customers, uint32_t steps)
 
 int main(int argc, char **argv)
 {
-    bool quick = argc == 2 && strcmp(argv[1], "--quick") == 0;
-    struct utsname machine;
-
-    if (argc > 1 && !quick) {
-        fprintf(stderr, "usage: bench_table [--quick]\n");
-        return NILAI_EXIT_USAGE;
-    }
-    uname(&machine);
-    printf("%s %s, %s\n", machine.sysname, machine.release, machine.machine);
+    bool quick = bench_is_quick(argc, argv);
+    bench_print_machine();
     if (quick) {
         run(100000, 100000);
         return NILAI_EXIT_OK;
