@@ -162,6 +162,34 @@ TEST(the_end_of_time_is_reached_in_few_steps)
     }
 }
 
+/* Goal: a risk that stands still at a threshold is not looked at second by second. Method: no
+ * weight on silence, a level of exactly the threshold, and a customer of whom nothing else will
+ * change for centuries; also with a signal that fades towards that level for ever. */
+TEST(a_level_that_touches_a_threshold_is_passed_over)
+{
+    static struct nilai_model model;
+    nilai_model_defaults(&model);
+    model.risk_bz = 0;
+    model.medium_up = model.medium_down = 0.5;
+    CHECK_EQ(nilai_model_prepare(&model, NULL), NILAI_OK);
+    struct nilai_service service;
+    struct nilai_customer customer;
+    nilai_customer_init(&customer, 1);
+    nilai_service_init(&service);
+    customer.current_ms = customer.last_event_ms = TEST_START_MS;
+    CHECK_EQ(nilai_rhythm_add(&customer.rhythm, nilai_model_day(&model, TEST_START_MS)),
+             NILAI_DAY_NEW);
+    customer.standing.band = NILAI_BAND_MEDIUM;
+    for (int fading = 0; fading < 2; fading++) {
+        service.signals[NILAI_SIGNAL_COMPLAINT] = fading;
+        service.signals_ms = TEST_START_MS;
+        struct nilai_curve curve = nilai_risk_curve(&model, &customer, &service);
+        CHECK_EQ(nilai_deadline_search(&curve, NILAI_BAND_MEDIUM, TEST_START_MS / 1000,
+                                       NILAI_TIME_MAX_MS / 1000),
+                 NILAI_NEVER_S);
+    }
+}
+
 /* Goal: most events do not pay for a search. Method: the share of fires that find nothing among
  * customers who buy regularly; each is one early wake. */
 TEST(wakes_are_few)

@@ -6,8 +6,10 @@
 #include "nilai/customer/signals.h"
 #include "nilai/customer/tickets.h"
 
-/* Covers the rounding of sums of a few terms, far below what a second of any curve moves. */
+/* Covers the rounding of sums of a few terms, and of z, far below what a second of it moves. */
 #define ROUNDING 1e-11
+/* That of one fading term, relative to it: a second fades it by more. */
+#define NOISE 1e-13
 
 /* ---- the bound ---- */
 
@@ -138,27 +140,41 @@ static double service_most(const struct nilai_terms *a, const struct nilai_terms
     return fmax(a->support, b->support) + fmax(a->survey, b->survey) + fmax(a->overdue, b->overdue);
 }
 
+static double term_noise(double a, double b)
+{
+    return a == b ? 0 : NOISE * fmax(fabs(a), fabs(b));
+}
+
+/* How far rounding may carry the service terms out of those limits. It must be nothing where
+ * they stand still: on a level that just touches a threshold, a constant allowance would send the
+ * search through every second of thousands of years. */
+static double service_noise(const struct nilai_terms *a, const struct nilai_terms *b)
+{
+    return term_noise(a->support, b->support) + term_noise(a->survey, b->survey) +
+           term_noise(a->overdue, b->overdue);
+}
+
 static bool may_change(const struct search *search, const struct nilai_terms *from,
                        const struct nilai_terms *to)
 {
     const struct nilai_curve *curve = search->curve;
     const struct nilai_model *model = curve->model;
-    double least = service_least(from, to), most = service_most(from, to);
-    double eta_least = curve->base + model->risk_bz * from->z + least - ROUNDING;
-    double eta_most = curve->base + model->risk_bz * to->z + most + ROUNDING;
+    double noise = service_noise(from, to), eta_noise = model->risk_bz * ROUNDING;
+    double least = service_least(from, to) - noise, most = service_most(from, to) + noise;
+    double eta_least = curve->base + (model->risk_bz * from->z - eta_noise) + least;
+    double eta_most = curve->base + (model->risk_bz * to->z + eta_noise) + most;
     double cause_min = nilai_risk_cause_min(model);
 
     switch (search->band) {
     case NILAI_BAND_LOW:
         return eta_most >= model->eta_medium_up;
     case NILAI_BAND_MEDIUM: {
-        bool may_have_cause = to->silence_days >= curve->gap_days || most + ROUNDING >= cause_min;
+        bool may_have_cause = to->silence_days >= curve->gap_days || most >= cause_min;
         return eta_least < model->eta_medium_down ||
                (curve->high_allowed && may_have_cause && eta_most >= model->eta_high_up);
     }
     default: {
-        bool surely_has_cause =
-            from->silence_days >= curve->gap_days || least - ROUNDING >= cause_min;
+        bool surely_has_cause = from->silence_days >= curve->gap_days || least >= cause_min;
         return eta_least < model->eta_high_down || !curve->high_allowed || !surely_has_cause;
     }
     }
