@@ -130,7 +130,7 @@ TEST(a_page_of_80_by_24_tells_all)
     CHECK_EQ(lines.count, 24);
     static const char *const told[] = {
         "who is about to leave", "14 Jun 2025", "2,013 events/s", "20,113 customers", "85 changes/s",
-        "9 ms from event", "1,230", "15,002", "vip", "lapsed", "HIGH RISK", "c0000000042", "73 %, was medium",
+        "9 ms event to change", "1,230", "15,002", "vip", "lapsed", "HIGH RISK", "c0000000042", "73 %, was medium",
         "USD 84.10 at risk", "by time alone", "No purchase for 23.1 days", "Complained", "q quits",
         "1,234,567 events",
     };

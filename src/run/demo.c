@@ -70,8 +70,8 @@ struct demo {
 };
 
 static const struct nilai_option demo_options[] = {
-    {"customers", "N", "how many customers are known when the history ends, default 40000"},
-    {"rate", "N", "about so many events a second then, default 2000; as customers join, more"},
+    {"rate", "N", "events a second when the history ends, about, default 2000; as customers join, more"},
+    {"customers", "N", "how many are known then; default: as the rate suggests, 40000"},
     {"speed", "DAYS", "simulated days a second, default 1"},
     {"history", "DAYS", "simulated days that are read at the start, default 400"},
     {"seconds", "N", "end after so long, default 3600"},
@@ -105,12 +105,10 @@ static enum nilai_status read_wish(struct demo *demo)
     struct nilai_options *options = &demo->options;
     struct nilai_demo_wish *wish = &demo->wish;
     enum nilai_status status;
-    *wish = (struct nilai_demo_wish){.seed = 1, .customers = 40000, .rate = 2000, .speed = 1,
+    *wish = (struct nilai_demo_wish){.seed = 1, .rate = 2000, .speed = 1,
                                      .seconds = 3600, .history_days = 400};
     demo->partitions = PARTITIONS_DEFAULT;
-    if ((status = nilai_options_count(options, "customers", 1, NILAI_DEMO_CUSTOMERS_MAX,
-                                      &wish->customers)) != NILAI_OK
-        || (status = nilai_options_number(options, "rate", 1, 1e6, &wish->rate)) != NILAI_OK
+    if ((status = nilai_options_number(options, "rate", 1, 1e6, &wish->rate)) != NILAI_OK
         || (status = nilai_options_number(options, "speed", 0.01, 365, &wish->speed)) != NILAI_OK
         || (status = nilai_options_number(options, "history", 1, 3650, &wish->history_days))
                != NILAI_OK
@@ -120,7 +118,8 @@ static enum nilai_status read_wish(struct demo *demo)
         || (status = nilai_options_count(options, "partitions", 1, NILAI_MOCK_PARTITIONS_MAX,
                                          &demo->partitions)) != NILAI_OK)
         return status;
-    return NILAI_OK;
+    wish->customers = nilai_demo_plan_customers(wish->rate, wish->speed, wish->history_days);
+    return nilai_options_count(options, "customers", 1, NILAI_DEMO_CUSTOMERS_MAX, &wish->customers);
 }
 
 /* Over what was configured: the demo's own broker, its own time. The simulated time runs
@@ -402,10 +401,13 @@ static void show(struct demo *demo)
 
 /* ---- whoever looks on ---- */
 
-static void suspend(const struct demo *demo)
+/* The time that we were away does not count. */
+static void suspend(struct demo *demo)
 {
+    uint64_t left_ns = nilai_clock_monotonic_ns();
     nilai_demo_screen_leave();
     raise(SIGSTOP);
+    demo->begin_ns += nilai_clock_monotonic_ns() - left_ns;
     if (demo->on_screen)
         nilai_demo_screen_enter();
 }
@@ -479,17 +481,17 @@ static void print_events(const struct demo *demo, uint64_t end_ns)
     double history_s = fmax(elapsed_s(demo->begin_ns, live_ns), 1e-3);
     double live_s = fmax(elapsed_s(live_ns, end_ns), 1e-3);
     fputs("  events     ", stdout);
-    print_counted(demo->newer.events, "; history ");
+    print_counted(demo->newer.events, "\n  history    ");
     print_counted(history, " in ");
-    printf("%.1f s (%.0f/s)", history_s, (double)history / history_s);
-    if (feed->live) {
-        fputs(", live ", stdout);
-        print_counted(feed->sent - history, " in ");
-        printf("%.1f s (%.0f/s)", live_s, (double)(feed->sent - history) / live_s);
-    }
+    printf("%.1f s (%.0f/s)\n", history_s, (double)history / history_s);
+    if (!feed->live)
+        return;
+    fputs("  live       ", stdout);
+    print_counted(feed->sent - history, " in ");
+    printf("%.1f s (%.0f/s)\n", live_s, (double)(feed->sent - history) / live_s);
     if (feed->late_s >= 0.1)
-        printf("; the machine was %.1f s too slow", feed->late_s);
-    putchar('\n');
+        printf("             the schedule moved by %.1f s: the machine was too slow, or stopped\n",
+               feed->late_s);
 }
 
 static void print_customers(const struct nilai_demo_counts *counts)
@@ -502,7 +504,9 @@ static void print_customers(const struct nilai_demo_counts *counts)
     }
     fputs("\n  segments   ", stdout);
     for (size_t segment = NILAI_SEGMENT_LAPSED; segment < NILAI_SEGMENTS; segment++) {
-        printf("%s%s ", segment == NILAI_SEGMENT_LAPSED ? "" : ", ", nilai_segment_names[segment]);
+        printf("%s%s ", segment == NILAI_SEGMENT_LAPSED ? ""
+                        : segment == NILAI_SEGMENT_REGULAR ? ",\n             " : ", ",
+               nilai_segment_names[segment]);
         print_counted(counts->segments[segment], "");
     }
     putchar('\n');
@@ -511,16 +515,16 @@ static void print_customers(const struct nilai_demo_counts *counts)
 static void print_changes(const struct nilai_demo_counts *counts)
 {
     fputs("  changes    ", stdout);
-    print_counted(changes_of(counts), "; of risk ");
+    print_counted(changes_of(counts), "\n             of risk ");
     print_counted(counts->band_changes[0], " by time alone and ");
-    print_counted(counts->band_changes[1], " by events; of value ");
-    print_counted(counts->value_changes[0], " by time and ");
+    print_counted(counts->band_changes[1], " by events\n             of value ");
+    print_counted(counts->value_changes[0], " by time alone and ");
     print_counted(counts->value_changes[1], " by events\n");
     fputs("  alerts     ", stdout);
     print_counted(counts->alerts, " customers became high risk\n");
     if (counts->latency_count > 0)
-        printf("  latency    median %.1f ms, 99 %% below %.1f ms, from when an event was due to its "
-               "change\n             handed to the Kafka client\n",
+        printf("  latency    median %.1f ms, 99 %% below %.1f ms, from when an event was due\n"
+               "             until its change was handed to the Kafka client\n",
                counts->latency_median_ms, counts->latency_99_ms);
 }
 

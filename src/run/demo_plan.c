@@ -9,6 +9,7 @@
 enum { SAMPLE_CUSTOMERS = 2000, SAMPLE_DAYS = 10, TRIES = 8 };
 static const double CLOSE_ENOUGH = 0.05;
 static const double DAMPING = 0.75; /* who buys more often also stays for more purchases */
+static const double EVENTS_PER_JOIN_MIN = 2, EVENTS_PER_JOIN = 20;
 static const double DUPLICATE_SHARE = 0.005, BAD_SHARE = 0.001;
 
 /* Facts a second, all customers together, around the end of the history. */
@@ -61,6 +62,12 @@ static enum nilai_status find_events(const struct nilai_demo_wish *wish,
     return NILAI_OK;
 }
 
+uint64_t nilai_demo_plan_customers(double rate, double speed, double history_days)
+{
+    double customers = ceil(rate / speed * history_days / EVENTS_PER_JOIN);
+    return (uint64_t)fmin(fmax(customers, 1), NILAI_DEMO_CUSTOMERS_MAX);
+}
+
 enum nilai_status nilai_demo_plan(const struct nilai_demo_wish *wish,
                                   struct nilai_generator_options *options,
                                   struct nilai_error *error)
@@ -77,6 +84,13 @@ enum nilai_status nilai_demo_plan(const struct nilai_demo_wish *wish,
         return nilai_error_set(error, NILAI_INVALID,
                                "in that time %.0f customers would join: fewer customers, fewer "
                                "seconds, a lower speed or a longer history, please", joining);
+
+    double joins = (double)wish->customers / wish->history_days * wish->speed;
+    if (wish->rate < EVENTS_PER_JOIN_MIN * joins)
+        return nilai_error_set(error, NILAI_INVALID,
+                               "%.4g customers would join each second, which takes a rate of %.4g: a "
+                               "higher rate, fewer customers, or a longer history, please", joins,
+                               EVENTS_PER_JOIN_MIN * joins);
 
     nilai_generator_defaults(options);
     options->seed = wish->seed;

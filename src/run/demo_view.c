@@ -366,7 +366,7 @@ static void draw_numbers(struct pen *pen)
     put_number(pen, view->changes_per_s, "changes/s");
     if (view->has_latency) {
         print(pen, BOLD, " %.0f ms", view->latency_median_ms);
-        print(pen, PLAIN, " from event to change");
+        print(pen, PLAIN, " event to change");
     }
 }
 

@@ -29,6 +29,10 @@ struct nilai_demo_wish {
     double history_days;
 };
 
+/* How many customers a business of that rate may well have: each twentieth event is the first
+ * of somebody new. */
+uint64_t nilai_demo_plan_customers(double rate, double speed, double history_days);
+
 /* What the generator makes of it: `options` come from nilai_generator_defaults.
  * NILAI_INVALID: the wishes do not go together; the text says why. NILAI_NO_MEMORY. */
 NILAI_MUST_CHECK enum nilai_status nilai_demo_plan(const struct nilai_demo_wish *wish,
