@@ -217,3 +217,59 @@ TEST(wakes_are_few)
     printf("%" PRIu64 " wakes in %" PRIu64 " events\n", wakes, events);
     CHECK(wakes < events / 2);
 }
+
+static void check_finite(const struct nilai_change *change)
+{
+    CHECK(isfinite(change->eta) && isfinite(change->risk) && isfinite(change->gap_days));
+    CHECK(isfinite(change->value_at_risk) && isfinite(change->clv_365));
+    for (uint32_t i = 0; i < change->reason_count; i++)
+        CHECK(isfinite(change->reasons[i].points));
+}
+
+/* Goal: with any parameters that are allowed, what is published is a number. Method: each
+ * parameter at the least and the most that its setting takes, random customers, and a clock
+ * that goes to the end. */
+TEST(extreme_parameters_bring_numbers)
+{
+    static const struct {
+        size_t offset;
+        double least, most;
+    } extremes[] = {
+        {offsetof(struct nilai_model, rhythm.r), 0.01, 999999},
+        {offsetof(struct nilai_model, rhythm.alpha), 0.01, 1e6},
+        {offsetof(struct nilai_model, rhythm.a), 1e-320, 999999},
+        {offsetof(struct nilai_model, rhythm.b), 1e-320, 999999},
+        {offsetof(struct nilai_model, horizon_days), 0.01, 36500},
+        {offsetof(struct nilai_model, spend_p), 1e-320, 999999},
+        {offsetof(struct nilai_model, spend_gamma), 1e-320, 1e12},
+        {offsetof(struct nilai_model, risk_bz), 1e-320, 100},
+        {offsetof(struct nilai_model, risk_bx), -100, 100},
+        {offsetof(struct nilai_model, half_life_days), 1e-320, 36499},
+        {offsetof(struct nilai_model, cap_support), 0, 100},
+        {offsetof(struct nilai_model, cost_per_hour), 0, 1e9},
+    };
+    uint64_t seed = test_seed(6);
+    static struct nilai_model model;
+    static struct nilai_change changes[CHANGES_MAX];
+    for (size_t i = 0; i < 2 * NILAI_ARRAY_LEN(extremes); i++) {
+        nilai_model_defaults(&model);
+        *(double *)(void *)((char *)&model + extremes[i / 2].offset)
+            = i % 2 == 0 ? extremes[i / 2].least : extremes[i / 2].most;
+        CHECK_EQ(nilai_model_prepare(&model, NULL), NILAI_OK);
+        for (int c = 0; c < 50; c++) {
+            struct random_customer random;
+            size_t count = 0;
+            int64_t now_ms = TEST_START_MS;
+            random_customer_init(&random, &seed);
+            for (int e = 0; e < 10; e++) {
+                now_ms += (int64_t)(random_gap_days(&seed) * NILAI_DAY_MS);
+                random_customer_fire(&model, &random, now_ms, changes, CHANGES_MAX, &count);
+                struct nilai_event event = random_event(&random, &seed, now_ms);
+                random_customer_apply(&model, &random, &event, changes, CHANGES_MAX, &count);
+            }
+            random_customer_fire(&model, &random, NILAI_TIME_MAX_MS, changes, CHANGES_MAX, &count);
+            for (size_t change = 0; change < count; change++)
+                check_finite(&changes[change]);
+        }
+    }
+}

@@ -72,7 +72,7 @@ TEST(expected_days_match_the_integral)
     for (int i = 0; i < 60; i++) {
         struct nilai_model model;
         nilai_model_defaults(&model);
-        model.rhythm.r = i % 4 == 0 ? 40 * next_uniform(&seed) : 0.2 + 3 * next_uniform(&seed);
+        model.rhythm.r = i % 4 == 0 ? 0.01 + 40 * next_uniform(&seed) : 0.2 + 3 * next_uniform(&seed);
         model.rhythm.alpha = 2 + 100 * next_uniform(&seed);
         model.rhythm.a = i % 10 == 0 ? 1 : 0.3 + 3 * next_uniform(&seed);
         model.rhythm.b = 1.5 + 3 * next_uniform(&seed);

@@ -72,9 +72,10 @@ enum nilai_status nilai_model_prepare(struct nilai_model *model, struct nilai_er
 
     const struct nilai_population_fit *fit = &model->rhythm;
     const struct relation relations[] = {
-        {fit->r > 0 && fit->alpha >= 0.01 && fit->a > 0 && fit->b > 0,
-         "model.rhythm.r, a and b must be above 0, and alpha at least 0.01 days"},
-        {model->horizon_days > 0, "model.horizon_days must be above 0"},
+        /* Far below what any data says, and where median gaps and odds are still finite. */
+        {fit->r >= 0.01 && fit->alpha >= 0.01 && fit->a > 0 && fit->b > 0,
+         "model.rhythm.r must be at least 0.01, alpha 0.01 days, and a and b above 0"},
+        {model->horizon_days >= 0.01, "model.horizon_days must be at least 0.01"},
         {model->half_life_days > 0, "model.signals.half_life_days must be above 0"},
         {model->risk_bz >= 0, "model.risk.bz must not be negative: risk may not fall with silence"},
         {model->spend_p > 0 && model->spend_gamma > 0 && model->spend_p + model->spend_q > 1,
