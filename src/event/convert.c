@@ -12,12 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <yajl/yajl_gen.h>
-#include <yajl/yajl_parse.h>
 
+#include "json.h"
+#include "nilai/event/buffer.h"
 #include "nilai/event/cursor.h"
 #include "nilai/event/encode.h"
-#include "nilai/event/buffer.h"
-#include "nilai/event/reader.h"
 
 enum {
     DEPTH_MAX = 64, /* below yajl's own limit of 128 */
@@ -36,11 +35,10 @@ struct level {
 
 struct nilai_converter {
     struct nilai_buffer output;
-    struct nilai_buffer input; /* JSON with marks (nilai_json_copy_marked)*/
+    struct nilai_buffer input; /* JSON with marks (nilai_json_copy_marked) */
     msgpack_packer packer;
-    const char *fault; /* why reading was stopped; NULL if it was not */
-    size_t end;        /* JSON: just after the value */
-    yajl_handle parser;
+    struct nilai_json json;
+    const char *fault; /* why MessagePack is not read on; NULL if nothing is wrong */
     uint32_t depth;
     struct level levels[DEPTH_MAX + 1];
 };
@@ -80,7 +78,6 @@ static enum nilai_status begin(struct nilai_converter *converter, size_t size, s
 {
     nilai_buffer_clear(&converter->output);
     converter->fault = NULL;
-    converter->end = 0;
     converter->depth = 0;
     converter->levels[0] = (struct level){.is_map = false};
     if (size > SIZE_MAX_CONVERTED)
@@ -107,7 +104,7 @@ static void count_value(struct nilai_converter *converter)
 {
     converter->levels[converter->depth].count++;
     if (converter->depth == 0)
-        converter->end = yajl_get_bytes_consumed(converter->parser);
+        converter->json.end = yajl_get_bytes_consumed(converter->json.parser);
 }
 
 static int on_null(void *context)
@@ -186,7 +183,7 @@ static int open_level(struct nilai_converter *converter, bool is_map)
     static const char room[HEADER_SIZE_MAX];
     count_value(converter);
     if (converter->depth == DEPTH_MAX) {
-        converter->fault = "nested deeper than 64";
+        converter->json.fault = "nested deeper than 64";
         return 0;
     }
     converter->levels[++converter->depth] =
@@ -213,7 +210,7 @@ static int on_close(void *context)
     NILAI_ASSERT(converter->depth > 0);
     const struct level *level = &converter->levels[converter->depth--];
     if (converter->depth == 0)
-        converter->end = yajl_get_bytes_consumed(converter->parser);
+        converter->json.end = yajl_get_bytes_consumed(converter->json.parser);
     if (output->status != NILAI_OK)
         return 1;
 
@@ -245,44 +242,10 @@ static const yajl_callbacks callbacks = {
     .yajl_end_array = on_close,
 };
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static bool is_all_space(const char *bytes, size_t size)
-{
-    size_t at = 0;
-    while (at < size && is_space(bytes[at]))
-        at++;
-    return at == size;
-}
-
-/* NULL, or what is wrong at *position. */
-static const char *parse(struct nilai_converter *converter, const char *bytes, size_t size, size_t *position)
-{
-    *position = nilai_json_find_bad_space(bytes, size);
-    if (*position < size)
-        return "not JSON: a form feed or vertical tab";
-    yajl_status status = yajl_parse(converter->parser, (const unsigned char *)bytes, size);
-    *position = yajl_get_bytes_consumed(converter->parser);
-    /* yajl waits for the end of a string that begins after the value, and then forgets it. */
-    if (status == yajl_status_ok && converter->end > 0 &&
-        !is_all_space(bytes + converter->end, size - converter->end))
-        return "more than one value";
-    if (status == yajl_status_ok) {
-        *position = size;
-        status = yajl_complete_parse(converter->parser);
-    }
-    if (converter->fault != NULL)
-        return converter->fault;
-    return status == yajl_status_ok ? NULL : "not JSON";
-}
-
 /* Half surrogate pairs become bytes that are not UTF-8, as they do for the decoder. */
 static const char *marked(struct nilai_converter *converter, const char *bytes, size_t size)
 {
-    if (memchr(bytes, '\\', size) == NULL)
+    if (!nilai_json_has_escapes(bytes, size))
         return bytes;
     nilai_buffer_clear(&converter->input);
     nilai_buffer_append(&converter->input, bytes, size);
@@ -302,18 +265,14 @@ enum nilai_status nilai_convert_json_to_msgpack(struct nilai_converter *converte
     if (size == 0)
         return nilai_error_set(error, NILAI_INVALID, "the value is empty (byte 0)");
     const char *text = marked(converter, bytes, size);
-    converter->parser = yajl_alloc(&callbacks, NULL, converter);
-    if (text == NULL || converter->parser == NULL) {
-        if (converter->parser != NULL)
-            yajl_free(converter->parser);
+    if (text == NULL)
         return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
-    }
-    yajl_config(converter->parser, yajl_dont_validate_strings, 1);
+    if (!nilai_json_start(&converter->json, &callbacks, NULL, converter, text, size))
+        return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
 
     size_t position;
-    const char *fault = parse(converter, text, size, &position);
-    yajl_free(converter->parser);
-    converter->parser = NULL;
+    const char *fault = nilai_json_parse(&converter->json, &position);
+    yajl_free(converter->json.parser);
     if (fault != NULL)
         return nilai_error_set(error, NILAI_INVALID, "%s (byte %zu)", fault, position);
     return end(converter, result, result_size, error);

@@ -1,18 +1,13 @@
 /*
- * yajl reads; what it gets wrong is put right around it:
- * - form feed and vertical tab are white space to it, not to JSON: looked for first;
- * - half a surrogate pair becomes "?", or one character with whatever escape follows; such
- *   escapes are overwritten by bytes that are not UTF-8 before it sees them, in a copy;
- * - depth, and "a map and nothing else", are for its callbacks to count;
- * - it allocates as it goes, and does not look whether it got anything: it is given an arena
- *   that is large enough for the largest event.
+ * yajl reads (json.h). Depth, and "a map and nothing else", are for its callbacks to count. It
+ * allocates as it goes, and does not look whether it got anything: it is given an arena that is
+ * large enough for the largest event.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yajl/yajl_parse.h>
 
+#include "json.h"
 #include "nilai/event/fault.h"
 #include "nilai/event/reader.h"
 
@@ -40,11 +35,7 @@ struct nilai_json_reader {
     /* The event that is being read. */
     const struct nilai_field_index *index;
     struct nilai_fields *fields;
-    yajl_handle parser;
-    const char *bytes;
-    size_t size;
-    const char *fault; /* why we stopped the parser; NULL if we did not */
-    size_t end;        /* just after the top map */
+    struct nilai_json json;
     uint32_t depth;
     uint32_t nth;           /* element of the array that stands in the top map */
     enum nilai_field field; /* whose value comes or is open; NILAI_FIELDS: of no interest */
@@ -96,7 +87,7 @@ static void arena_free(void *context, void *block)
 
 static int stop(struct nilai_json_reader *reader, const char *fault)
 {
-    reader->fault = fault;
+    reader->json.fault = fault;
     return 0;
 }
 
@@ -169,7 +160,7 @@ static int on_number(void *context, const char *data, size_t size)
  * again for the next. */
 static const char *keep_text(struct nilai_json_reader *reader, const char *data, size_t size)
 {
-    if (data >= reader->bytes && data < reader->bytes + reader->size)
+    if (data >= reader->json.bytes && data < reader->json.bytes + reader->json.size)
         return data;
     NILAI_ASSERT(size <= NILAI_EVENT_SIZE_MAX - reader->texts_used);
     char *text = reader->texts + reader->texts_used;
@@ -216,20 +207,15 @@ static int on_close(void *context)
     NILAI_ASSERT(reader->depth > 0);
     reader->depth--;
     if (reader->depth == 0)
-        reader->end = yajl_get_bytes_consumed(reader->parser);
+        reader->json.end = yajl_get_bytes_consumed(reader->json.parser);
     return 1;
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
 /* Where the value starts whose key has just been read. */
 static uint32_t value_position(const struct nilai_json_reader *reader)
 {
-    size_t at = yajl_get_bytes_consumed(reader->parser);
-    while (at < reader->size && (is_space(reader->bytes[at]) || reader->bytes[at] == ':'))
+    size_t at = yajl_get_bytes_consumed(reader->json.parser);
+    while (at < reader->json.size && (nilai_json_is_space(reader->json.bytes[at]) || reader->json.bytes[at] == ':'))
         at++;
     return (uint32_t)at;
 }
@@ -261,70 +247,6 @@ static const yajl_callbacks callbacks = {
     .yajl_end_array = on_close,
 };
 
-/* ---- what yajl would get wrong ------------------------------------------- */
-
-size_t nilai_json_find_bad_space(const void *bytes, size_t size)
-{
-    const char *start = bytes;
-    const char *feed = memchr(bytes, '\f', size);
-    const char *tab = memchr(bytes, '\v', feed == NULL ? size : (size_t)(feed - start));
-    const char *first = tab != NULL ? tab : feed;
-    return first == NULL ? size : (size_t)(first - start);
-}
-
-enum { ESCAPE_SIZE = 6 }; /* \uXXXX */
-
-/* The code unit of an escape at `at`; -1 if there is none. */
-static int32_t code_unit(const char *bytes, size_t size, size_t at)
-{
-    int32_t unit = 0;
-    if (at >= size || size - at < ESCAPE_SIZE || bytes[at] != '\\' || bytes[at + 1] != 'u')
-        return -1;
-    for (size_t i = at + 2; i < at + ESCAPE_SIZE; i++) {
-        char c = bytes[i];
-        int32_t digit = c >= '0' && c <= '9'   ? c - '0'
-                        : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                        : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                               : -1;
-        if (digit < 0)
-            return -1;
-        unit = unit * 16 + digit;
-    }
-    return unit;
-}
-
-static bool is_high_half(int32_t unit)
-{
-    return unit >= 0xd800 && unit <= 0xdbff;
-}
-
-static bool is_low_half(int32_t unit)
-{
-    return unit >= 0xdc00 && unit <= 0xdfff;
-}
-
-void nilai_json_copy_marked(char *copy, const void *bytes, size_t size)
-{
-    const char *from = bytes;
-    memcpy(copy, from, size);
-    for (size_t at = 0; at < size;) {
-        const char *escape = memchr(from + at, '\\', size - at);
-        if (escape == NULL)
-            return;
-        at = (size_t)(escape - from);
-        int32_t unit = code_unit(from, size, at);
-        if (unit < 0) {
-            at += 2; /* another escape, of a backslash perhaps */
-        } else if (is_high_half(unit) && is_low_half(code_unit(from, size, at + ESCAPE_SIZE))) {
-            at += 2 * ESCAPE_SIZE;
-        } else {
-            if (is_high_half(unit) || is_low_half(unit))
-                memset(copy + at, 0xff, ESCAPE_SIZE);
-            at += ESCAPE_SIZE;
-        }
-    }
-}
-
 /* ---- one event ----------------------------------------------------------- */
 
 struct nilai_json_reader *nilai_json_reader_create(void)
@@ -352,22 +274,6 @@ void nilai_json_reader_destroy(struct nilai_json_reader *reader)
     free(reader);
 }
 
-/* The parser lives in the arena and is forgotten with it: it is never freed. */
-static void start_parser(struct nilai_json_reader *reader)
-{
-    yajl_alloc_funcs functions = {
-        .malloc = arena_malloc,
-        .realloc = arena_realloc,
-        .free = arena_free,
-        .ctx = &reader->arena,
-    };
-    reader->arena.used = 0;
-    reader->parser = yajl_alloc(&callbacks, &functions, reader);
-    NILAI_ASSERT(reader->parser != NULL);
-    /* What is no UTF-8 concerns the fields alone, not the whole. */
-    yajl_config(reader->parser, yajl_dont_validate_strings, 1);
-}
-
 static void start(struct nilai_json_reader *reader, const struct nilai_field_index *index,
                   const uint8_t *bytes, size_t size, struct nilai_fields *fields)
 {
@@ -376,58 +282,36 @@ static void start(struct nilai_json_reader *reader, const struct nilai_field_ind
     reader->texts_used = 0;
     reader->index = index;
     reader->fields = fields;
-    reader->bytes = (const char *)bytes;
-    reader->size = size;
-    reader->fault = NULL;
     reader->depth = 0;
-    reader->end = 0;
     reader->field = NILAI_FIELDS;
-    if (memchr(bytes, '\\', size) != NULL) {
+    const char *text = (const char *)bytes;
+    if (nilai_json_has_escapes(bytes, size)) {
         nilai_json_copy_marked(reader->copy, bytes, size);
-        reader->bytes = reader->copy;
+        text = reader->copy;
     }
-    start_parser(reader);
+    /* The parser lives in the arena and is forgotten with it: it is never freed. */
+    yajl_alloc_funcs functions = {
+        .malloc = arena_malloc,
+        .realloc = arena_realloc,
+        .free = arena_free,
+        .ctx = &reader->arena,
+    };
+    reader->arena.used = 0;
+    bool started = nilai_json_start(&reader->json, &callbacks, &functions, reader, text, size);
+    NILAI_ASSERT(started); /* the arena is large enough */
 }
 
-/* Its error text names no content of the event. */
-static bool reject_syntax(struct nilai_json_reader *reader, size_t position, struct nilai_reject *reject)
-{
-    char text[96];
-    unsigned char *error = yajl_get_error(reader->parser, 0, NULL, 0);
-    snprintf(text, sizeof text, "not JSON: %s", (const char *)error);
-    text[strcspn(text, "\n")] = 0;
-    return nilai_fault_malformed(reject, text, position);
-}
-
-/* yajl takes `{} "` for whole: it waits for the end of the string, and then does not. */
-static bool check_rest(const struct nilai_json_reader *reader, struct nilai_reject *reject)
-{
-    size_t at = reader->end;
-    while (at < reader->size && is_space(reader->bytes[at]))
-        at++;
-    return at == reader->size || nilai_fault_malformed(reject, "more than one value", at);
-}
-
+/* What is no UTF-8 concerns the fields alone, not the whole. */
 bool nilai_read_json(struct nilai_json_reader *reader, const struct nilai_field_index *index,
                      const uint8_t *bytes, size_t size, struct nilai_fields *fields,
                      struct nilai_reject *reject)
 {
     NILAI_ASSERT(size <= NILAI_EVENT_SIZE_MAX);
-    size_t bad_space = nilai_json_find_bad_space(bytes, size);
-    if (bad_space < size)
-        return nilai_fault_malformed(reject, "not JSON: a form feed or vertical tab", bad_space);
-
+    size_t position;
     start(reader, index, bytes, size, fields);
-    yajl_status status = yajl_parse(reader->parser, (const unsigned char *)reader->bytes, size);
-    size_t position = yajl_get_bytes_consumed(reader->parser);
-    if (status == yajl_status_ok) {
-        position = size;
-        status = yajl_complete_parse(reader->parser);
-    }
-    if (reader->fault != NULL)
-        return nilai_fault_malformed(reject, reader->fault, position > 0 ? position - 1 : 0);
-    if (status != yajl_status_ok)
-        return reject_syntax(reader, position, reject);
-    NILAI_ASSERT(reader->depth == 0 && reader->end > 0);
-    return check_rest(reader, reject);
+    const char *fault = nilai_json_parse(&reader->json, &position);
+    if (fault != NULL)
+        return nilai_fault_malformed(reject, fault, position);
+    NILAI_ASSERT(reader->depth == 0 && reader->json.end > 0);
+    return true;
 }

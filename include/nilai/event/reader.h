@@ -26,12 +26,4 @@ NILAI_MUST_CHECK bool nilai_read_json(struct nilai_json_reader *reader,
                                       size_t size, struct nilai_fields *fields,
                                       struct nilai_reject *reject);
 
-/* Copies `size` bytes of JSON and makes bytes that are not UTF-8 (six times FF) of each escape
- * of half a surrogate pair: yajl would decode it to something valid. */
-void nilai_json_copy_marked(char *copy, const void *bytes, size_t size);
-
-/* The position of a control character that yajl takes for white space though JSON does not;
- * `size` if there is none. */
-size_t nilai_json_find_bad_space(const void *bytes, size_t size);
-
 #endif
