@@ -217,6 +217,12 @@ static rd_kafka_NewTopic_t *describe_new(const struct admin *admin, const struct
     NILAI_ASSERT(made != NULL); /* name and numbers were checked with the configuration */
     bool is_feed = !topic->is_input && topic->output == NILAI_OUTPUT_CUSTOMERS;
     rd_kafka_NewTopic_set_config(made, "cleanup.policy", is_feed ? "compact" : "delete");
+    if (topic->is_input) {
+        /* A customer's state is made anew from all of their events at every start, and these are
+         * often stamped with when they happened: Kafka's week would take them away. */
+        rd_kafka_NewTopic_set_config(made, "retention.ms", "-1");
+        rd_kafka_NewTopic_set_config(made, "retention.bytes", "-1");
+    }
     if (!topic->is_input && topic->output == NILAI_OUTPUT_DEAD_LETTER) {
         /* A dead letter is its event and the reason on top. */
         snprintf(text, sizeof text, "%ld", admin->message_bytes + DEAD_LETTER_EXTRA);
@@ -333,6 +339,11 @@ static enum nilai_status check_entry(struct admin *admin, const char *topic,
         return nilai_error_set(admin->error, NILAI_CONFIG,
                                "input topic %s is compacted (cleanup.policy=%s): of a customer's "
                                "events only the last would stay", topic, value);
+    if (strcmp(name, "retention.ms") == 0 && strtoll(value, NULL, 10) >= 0)
+        nilai_log(NILAI_LOG_WARNING,
+                  "input topic %s keeps events for %.4g days only (retention.ms=%s): after a restart "
+                  "what is older is forgotten; -1 keeps all", topic,
+                  (double)strtoll(value, NULL, 10) / 86400000, value);
     if (strcmp(name, "max.message.bytes") == 0 && strtol(value, NULL, 10) > admin->message_bytes)
         admin->message_bytes = strtol(value, NULL, 10);
     return NILAI_OK;

@@ -13,7 +13,7 @@
 
 /* ---- What may not be set ---------------------------------------------------------------- */
 
-#define OFFSETS "offsets move in the same transaction as the output"
+#define OFFSETS "offsets are committed together with the output"
 #define UNUSED "nothing in this program reads it"
 #define CALLBACK "the program's own event loop depends on it"
 

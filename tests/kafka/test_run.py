@@ -475,6 +475,17 @@ class Run(unittest.TestCase):
         self.assertIn("compacted.short", text)
         self.assertIn("cleanup.policy", text)
 
+    def test_an_input_topic_that_forgets_is_told(self):
+        scene = self.scene("forgetful")
+        for topic, hours in zip(scene.inputs, (-1, 36, -1)):
+            client.create_topic(self.kafka.bootstrap, topic, 1,
+                                config={"retention.ms": max(hours * 3600000, -1)})
+        scene.wait_for_inputs()
+        code, _, err = scene.run("--exit-at-end")
+        self.assertEqual(code, 0, err)
+        self.assertRegex(err, f"warning input topic {scene.inputs[1]} keeps events for 1.5 days")
+        self.assertEqual(err.count("keeps events"), 1, err)
+
     def test_topics_are_made_with_the_settings_they_need_and_two_may_make_them(self):
         scene = self.scene("made", output__customers="true")
         processes = [scene.start("--exit-at-end", instance=name) for name in ("one", "two")]
@@ -487,7 +498,8 @@ class Run(unittest.TestCase):
         self.assertEqual(counts, {8})
         settings = self.topic_settings(scene.customers, scene.dead_letter, scene.inputs[0])
         self.assertEqual(settings[scene.customers]["cleanup.policy"], "compact")
-        self.assertEqual(settings[scene.inputs[0]]["cleanup.policy"], "delete")
+        for name, value in (("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")):
+            self.assertEqual(settings[scene.inputs[0]][name], value)
         self.assertGreater(int(settings[scene.dead_letter]["max.message.bytes"]),
                            int(settings[scene.inputs[0]]["max.message.bytes"]))
 
