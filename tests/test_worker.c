@@ -50,6 +50,7 @@ struct memory_source {
     int64_t next[TOPICS][PARTITIONS]; /* -1: not read */
     bool at_end[TOPICS][PARTITIONS];
     bool give, take_away, lost; /* at the next poll */
+    bool broken, failed; /* the next take fails, and the polls after it say why */
     size_t outside;
     int64_t farthest; /* messages taken and not given back, at most */
 };
@@ -85,8 +86,9 @@ static void source_revoke(struct memory_source *source)
 
 static enum nilai_status source_poll(struct nilai_source *base, struct nilai_error *error)
 {
-    (void)error;
     struct memory_source *source = source_of(base);
+    if (source->failed)
+        return nilai_error_set(error, NILAI_CONFIG, "no right to read");
     if (source->take_away)
         source_revoke(source);
     if (source->give)
@@ -100,6 +102,9 @@ static enum nilai_status source_take(struct nilai_source *base, uint32_t topic, 
 {
     struct memory_source *source = source_of(base);
     int64_t offset = source->next[topic][partition];
+    source->failed = source->broken;
+    if (source->broken)
+        return NILAI_FAILED;
     if (offset < 0 || next_random(source->seed) % 8 == 0)
         return NILAI_AGAIN;
     if (offset == source->broker->log->sizes[topic][partition]) {
@@ -171,6 +176,7 @@ struct memory_sink {
     struct nilai_position positions[PARTITIONS];
     size_t position_count;
     size_t refuse; /* so many of the next commits */
+    bool broken, failed; /* as of the source */
 };
 
 static struct memory_sink *sink_of(struct nilai_sink *base)
@@ -196,6 +202,9 @@ static void free_message(struct message *message)
 static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_output *output)
 {
     struct memory_sink *sink = sink_of(base);
+    sink->failed = sink->broken;
+    if (sink->broken)
+        return NILAI_FAILED;
     if (sink->waiting_count == sink->room)
         return NILAI_AGAIN;
     struct message *message = &sink->waiting[sink->waiting_count++];
@@ -247,8 +256,10 @@ static enum nilai_commit_state end_commit(struct memory_sink *sink)
 static enum nilai_status sink_poll(struct nilai_sink *base, int timeout_ms,
                                    enum nilai_commit_state *state, struct nilai_error *error)
 {
-    (void)timeout_ms, (void)error;
+    (void)timeout_ms;
     struct memory_sink *sink = sink_of(base);
+    if (sink->failed)
+        return nilai_error_set(error, NILAI_CONFIG, "no right to write");
     size_t acks = sink->acks_per_poll < sink->waiting_count ? sink->acks_per_poll
                                                             : sink->waiting_count;
     for (size_t index = 0; index < acks; index++) {
@@ -697,6 +708,37 @@ TEST(a_rebalance_keeps_what_nobody_else_has_touched)
     free(log);
 }
 
+/* Goal: a rebalance while the broker acknowledges nothing ends no worker: it goes on with what
+ * it gets, and nothing is lost. Method: everything taken away from under a deaf broker, which
+ * hears again later. */
+TEST(a_rebalance_without_acknowledgements_is_survived)
+{
+    uint64_t seed = test_seed(14);
+    configure();
+    struct log *log = make_log(&seed, 150);
+    struct broker *expected = reference(log);
+    struct broker *broker = broker_open(log);
+    struct stage stage;
+    stage_open(&stage, broker, seed, true);
+    stage.sink.acks_per_poll = 0;
+    stage.sink.room = 50;
+    for (int round = 0; round < 20; round++)
+        stage_round(&stage, 50);
+    CHECK_EQ(stage.sink.waiting_count, 50);
+    stage.source.take_away = true;
+    stage_round(&stage, 50);
+    CHECK(!nilai_worker_is_done(stage.worker));
+    stage.source.give = true;
+    stage.sink.acks_per_poll = 10;
+    stage_finish(&stage);
+    stage_close(&stage, false);
+    distinct(broker); /* the turn at hand is published twice */
+    check_same(broker, expected);
+    broker_close(broker);
+    broker_close(expected);
+    free(log);
+}
+
 /* Goal: with everything finished by others, there is nothing to read and nothing to publish.
  * Method: a second worker on a finished group. */
 TEST(a_finished_partition_is_not_read_again)
@@ -801,6 +843,42 @@ TEST(the_feed_tells_of_everybody_touched)
     CHECK_EQ(known, PARTITIONS * 17);
     CHECK_EQ(tombstones, 1);
     broker_close(broker);
+    free(log);
+}
+
+static void close_failed(struct stage *stage)
+{
+    nilai_source_leave(&stage->source.base);
+    nilai_worker_destroy(stage->worker);
+    for (size_t index = 0; index < stage->sink.waiting_count; index++)
+        free_message(&stage->sink.waiting[index]);
+    free(stage->sink.waiting);
+}
+
+/* Goal: a worker that ends says why, in the words and with the status of who knows.
+ * Method: a source that may not be read, then a sink that may not be written to. */
+TEST(what_broke_is_told)
+{
+    uint64_t seed = 13;
+    configure();
+    struct log *log = make_log(&seed, 100);
+    for (int which = 0; which < 2; which++) {
+        struct broker *broker = broker_open(log);
+        struct stage stage;
+        struct nilai_error error = {{0}};
+        enum nilai_status status = NILAI_OK;
+        int64_t wake_ms;
+        stage_open(&stage, broker, seed, true);
+        stage.source.broken = which == 0;
+        stage.sink.broken = which == 1;
+        for (int round = 0; round < 1000 && status == NILAI_OK; round++)
+            status = nilai_worker_work(stage.worker, stage.now_ms += 10, stage.wall_ms, &wake_ms,
+                                       &error);
+        CHECK_EQ(status, NILAI_CONFIG);
+        CHECK(strstr(error.text, which == 0 ? "no right to read" : "no right to write") != NULL);
+        close_failed(&stage);
+        broker_close(broker);
+    }
     free(log);
 }
 

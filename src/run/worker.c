@@ -55,6 +55,21 @@ static enum nilai_status fail(struct nilai_worker *worker, enum nilai_status sta
     return nilai_error_set(&worker->error, status, "%s", text);
 }
 
+/* Why the sink failed: its next poll says so. */
+static enum nilai_status ask_sink(struct nilai_worker *worker)
+{
+    enum nilai_commit_state state;
+    enum nilai_status status = nilai_sink_poll(worker->options.sink, 0, &state, &worker->error);
+    return status != NILAI_OK ? status : fail(worker, NILAI_FAILED, "a message cannot be written");
+}
+
+/* Likewise the source. */
+static enum nilai_status ask_source(struct nilai_worker *worker)
+{
+    enum nilai_status status = nilai_source_poll(worker->options.source, &worker->error);
+    return status != NILAI_OK ? status : fail(worker, NILAI_FAILED, "messages cannot be read");
+}
+
 /* Output that could not be written for another reason than room. */
 static enum nilai_status checked_put(struct nilai_worker *worker, enum nilai_status status)
 {
@@ -63,7 +78,7 @@ static enum nilai_status checked_put(struct nilai_worker *worker, enum nilai_sta
     else if (status == NILAI_NO_MEMORY)
         return fail(worker, status, "out of memory while writing a message");
     else if (status != NILAI_OK)
-        return fail(worker, status, "a message cannot be written");
+        return ask_sink(worker);
     return status;
 }
 
@@ -185,7 +200,7 @@ static enum nilai_status find_turn(struct nilai_worker *worker, int64_t *wake_ms
         uint32_t taken;
         enum nilai_status status = nilai_lane_fill(lane, worker->options.source, &taken);
         if (status != NILAI_OK)
-            return fail(worker, status, "messages cannot be read");
+            return ask_source(worker);
         if (nilai_lane_begin(lane, worker->now_ms, worker->wall_ms, wake_ms)) {
             begin_turn(worker, lane);
             return NILAI_OK;
@@ -554,10 +569,6 @@ enum nilai_status nilai_worker_work(struct nilai_worker *worker, int64_t now_ms,
     worker->failure = work(worker, wake_ms);
     if (worker->failure != NILAI_OK)
         *error = worker->error;
-    if (worker->failure == NILAI_OK && worker->unsettled)
-        return nilai_error_set(error, NILAI_UNREACHABLE,
-                               "the brokers did not acknowledge the last output in time; it will "
-                               "be published again");
     return worker->failure;
 }
 
