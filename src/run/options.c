@@ -83,7 +83,7 @@ static void print_help(const struct nilai_command *command)
         print_option("-c, --config", "FILE", "read settings from a YAML file");
         print_option("--set", "NAME=VALUE", "change one setting; may be repeated");
     }
-    print_option("--help", NULL, "show this and exit");
+    print_option("-h, --help", NULL, "show this and exit");
     print_option("--version", NULL, "show the version and exit");
     if (command->configures)
         printf("\nSettings are taken from the file, then from the environment (alerts.medium.up is\n"
@@ -232,7 +232,7 @@ bool nilai_options_parse(struct nilai_options *options, const struct nilai_comma
 
     *options = (struct nilai_options){.command = command};
     *exit_code = NILAI_EXIT_OK;
-    if (asks_for(argc, argv, "--help")) {
+    if (asks_for(argc, argv, "--help") || asks_for(argc, argv, "-h")) {
         print_help(command);
         return false;
     }

@@ -53,6 +53,7 @@ class Frame(unittest.TestCase):
             self.assertEqual(nilai("help", command).stdout, helps.stdout)
             answer = nilai(command, "--version")
             self.assertEqual((answer.returncode, answer.stdout, answer.stderr), (OK, version, b""), command)
+            self.assertEqual(nilai(command, "-h").stdout, nilai(command, "--help").stdout, command)
 
     def test_misuse_ends_with_64_and_no_data(self):
         cases = [[], ["chek"], ["help", "chek"], ["--nonsense"]]
