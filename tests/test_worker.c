@@ -882,6 +882,37 @@ TEST(what_broke_is_told)
     free(log);
 }
 
+/* Goal: a topic that is made anew while it is read ends the worker with a reason, not a bug.
+ * Method: the source goes back to its first message, with and without some in the queue. */
+TEST(offsets_that_go_back_are_refused)
+{
+    uint64_t seed = 15;
+    configure();
+    struct log *log = make_log(&seed, 400);
+    for (int rounds = 3; rounds < 300; rounds += 99) {
+        struct broker *broker = broker_open(log);
+        struct stage stage;
+        struct nilai_error error = {{0}};
+        enum nilai_status status = NILAI_OK;
+        int64_t wake_ms;
+        stage_open(&stage, broker, seed, false);
+        if (rounds < 100) /* else all is read */
+            stage.sink.room = 10;
+        for (int round = 0; round < rounds; round++)
+            stage_round(&stage, 10);
+        for (int topic = 0; topic < TOPICS; topic++)
+            stage.source.next[topic][0] = 0;
+        for (int round = 0; round < 1000 && status == NILAI_OK; round++)
+            status = nilai_worker_work(stage.worker, stage.now_ms += 10, stage.wall_ms, &wake_ms,
+                                       &error);
+        CHECK_EQ(status, NILAI_UNREACHABLE);
+        CHECK(strstr(error.text, "went back") != NULL);
+        close_failed(&stage);
+        broker_close(broker);
+    }
+    free(log);
+}
+
 /* Goal: the limit of memory ends the worker with a word about the setting.
  * Method: a limit that any table exceeds. */
 TEST(the_limit_of_memory_is_told)

@@ -190,6 +190,10 @@ static enum nilai_status fill_topic(struct nilai_lane *lane, struct nilai_source
         }
         if (status != NILAI_OK)
             return status == NILAI_AGAIN ? NILAI_OK : status;
+        if (!nilai_merge_is_later(lane->merge, topic, arrival->input.offset)) {
+            nilai_source_give_back(source, &arrival->input);
+            return NILAI_INVALID;
+        }
         if (nilai_merge_offset(lane->merge, topic) < 0 && arrival->input.offset > 0)
             lane->truncated = true;
         decode_arrival(lane, arrival, topic);

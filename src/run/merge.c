@@ -72,6 +72,15 @@ static struct queue *queue_of(struct nilai_merge *merge, uint32_t topic)
     return &merge->queues[topic];
 }
 
+bool nilai_merge_is_later(const struct nilai_merge *merge, uint32_t topic, int64_t offset)
+{
+    NILAI_ASSERT(topic < merge->options.topic_count);
+    const struct queue *queue = &merge->queues[topic];
+    int64_t last = queue->count > 0 ? slot_at(merge, queue, queue->count - 1)->input.offset
+                                    : queue->next - 1;
+    return offset > last;
+}
+
 struct nilai_arrival *nilai_merge_room(struct nilai_merge *merge, uint32_t topic)
 {
     struct queue *queue = queue_of(merge, topic);

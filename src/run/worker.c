@@ -63,9 +63,13 @@ static enum nilai_status ask_sink(struct nilai_worker *worker)
     return status != NILAI_OK ? status : fail(worker, NILAI_FAILED, "a message cannot be written");
 }
 
-/* Likewise the source. */
-static enum nilai_status ask_source(struct nilai_worker *worker)
+/* Likewise the source. State cannot go on over a log that began anew; a start builds it again. */
+static enum nilai_status judge_fill(struct nilai_worker *worker, enum nilai_status filled)
 {
+    if (filled == NILAI_INVALID)
+        return fail(worker, NILAI_UNREACHABLE,
+                    "an input topic went back to offsets that were read already: was it made "
+                    "anew, or lost its end? start again to read what is there now");
     enum nilai_status status = nilai_source_poll(worker->options.source, &worker->error);
     return status != NILAI_OK ? status : fail(worker, NILAI_FAILED, "messages cannot be read");
 }
@@ -200,7 +204,7 @@ static enum nilai_status find_turn(struct nilai_worker *worker, int64_t *wake_ms
         uint32_t taken;
         enum nilai_status status = nilai_lane_fill(lane, worker->options.source, &taken);
         if (status != NILAI_OK)
-            return ask_source(worker);
+            return judge_fill(worker, status);
         if (nilai_lane_begin(lane, worker->now_ms, worker->wall_ms, wake_ms)) {
             begin_turn(worker, lane);
             return NILAI_OK;

@@ -60,7 +60,8 @@ void nilai_lane_rewind(struct nilai_lane *lane, struct nilai_source *source, int
 /* Where to read from. */
 void nilai_lane_start(const struct nilai_lane *lane, int64_t start[static NILAI_INPUT_TOPICS_MAX]);
 
-/* Takes what has arrived, as far as there is room. *taken: how many messages. */
+/* Takes what has arrived, as far as there is room. *taken: how many messages. NILAI_INVALID: an
+ * offset was not after the last one. Others: as the source says. */
 NILAI_MUST_CHECK enum nilai_status nilai_lane_fill(struct nilai_lane *lane,
                                                    struct nilai_source *source, uint32_t *taken);
 

@@ -60,6 +60,8 @@ struct nilai_merge *nilai_merge_create(const struct nilai_merge_options *options
 /* The queues must be empty: see nilai_merge_clear. */
 void nilai_merge_destroy(struct nilai_merge *merge);
 
+/* Whether `offset` comes after all that arrived of `topic`; if not, it may not be pushed. */
+bool nilai_merge_is_later(const struct nilai_merge *merge, uint32_t topic, int64_t offset);
 /* The place of the next arrival of `topic`, to be filled and pushed; NULL: the queue is full. */
 struct nilai_arrival *nilai_merge_room(struct nilai_merge *merge, uint32_t topic);
 void nilai_merge_push(struct nilai_merge *merge, uint32_t topic);
