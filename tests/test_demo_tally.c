@@ -1,5 +1,7 @@
 #include "nilai/run/demo_tally.h"
 
+#include <pthread.h>
+
 #include "nilai/customer/model.h"
 #include "test.h"
 
@@ -135,5 +137,43 @@ TEST(the_best_news_of_each_kind_waits)
         CHECK_EQ(news.change.seq, expected[kind]);
         CHECK(!nilai_demo_tally_take(tally, (enum nilai_demo_news)kind, &news));
     }
+    nilai_demo_tally_destroy(tally);
+}
+
+enum { TOLD = 20000 };
+
+static void *tell(void *tally)
+{
+    struct nilai_effect effect = first_of(NILAI_BAND_LOW, NILAI_SEGMENT_NEW);
+    for (int i = 0; i < TOLD; i++) {
+        nilai_demo_tally_observe(tally, &effect);
+        effect.change.is_band = i % 2 == 0;
+        effect.change.from.band = effect.change.to.band;
+        effect.change.to.band = NILAI_BAND_LOW + NILAI_BAND_HIGH - effect.change.from.band;
+        effect.change.first = !effect.change.is_band;
+    }
+    return NULL;
+}
+
+/* Goal: a worker may tell while others look. Method: both at once; the thread sanitizer and the
+ * sums at the end are the judges. */
+TEST(telling_and_looking_may_overlap)
+{
+    enum { WORKERS = 2 };
+    pthread_t threads[WORKERS];
+    struct nilai_demo_tally *tally = nilai_demo_tally_create();
+    struct nilai_demo_counts counts = {0};
+    struct nilai_effect news;
+    for (int i = 0; i < WORKERS; i++)
+        CHECK_EQ(pthread_create(&threads[i], NULL, tell, tally), 0);
+    for (int look = 0; look < 1000; look++) {
+        nilai_demo_tally_read(tally, &counts);
+        nilai_demo_tally_schedule(tally, look, 1, 1);
+        (void)nilai_demo_tally_take(tally, NILAI_DEMO_NEWS_EVENT, &news);
+    }
+    for (int i = 0; i < WORKERS; i++)
+        pthread_join(threads[i], NULL);
+    nilai_demo_tally_read(tally, &counts);
+    CHECK_EQ(counts.band_changes[1] + counts.value_changes[1], WORKERS * TOLD);
     nilai_demo_tally_destroy(tally);
 }
