@@ -31,14 +31,16 @@ struct message {
     size_t size;
 };
 
-static void write_name(struct nilai_encoder *encoder, const char *key, const char *prefix, uint32_t number)
+static void write_name(struct nilai_encoder *encoder, const char *key, const char *prefix,
+                       uint32_t number)
 {
     char text[64];
     int size = snprintf(text, sizeof text, "%s-%07" PRIu32, prefix, number);
     nilai_encode_text(encoder, key, text, (size_t)size);
 }
 
-static void write_head(struct nilai_encoder *encoder, const char *type, uint32_t entries, uint32_t i)
+static void write_head(struct nilai_encoder *encoder, const char *type, uint32_t entries,
+                       uint32_t i)
 {
     nilai_encode_open_map(encoder, NULL, entries);
     write_name(encoder, "id", "e", i * 2654435761u);
@@ -98,7 +100,8 @@ static const struct sample samples[] = {
     {"survey", write_survey},
 };
 
-static size_t make(const struct sample *sample, enum nilai_format format, struct message messages[EVENTS])
+static size_t make(const struct sample *sample, enum nilai_format format,
+                   struct message messages[EVENTS])
 {
     struct nilai_encoder *encoder = nilai_encoder_create(format);
     bench_must(encoder != NULL, "there is memory");
@@ -107,7 +110,8 @@ static size_t make(const struct sample *sample, enum nilai_format format, struct
         const char *data;
         nilai_encode_begin(encoder);
         sample->write(encoder, i);
-        bench_must(nilai_encode_end(encoder, &data, &messages[i].size) == NILAI_OK, "an event has room");
+        bench_must(nilai_encode_end(encoder, &data, &messages[i].size) == NILAI_OK,
+                   "an event has room");
         messages[i].bytes = malloc(messages[i].size);
         bench_must(messages[i].bytes != NULL, "there is memory");
         memcpy(messages[i].bytes, data, messages[i].size);
@@ -130,20 +134,23 @@ static int64_t round_of_ours(struct nilai_decoder *decoder, const struct message
     for (uint32_t i = 0; i < EVENTS; i++) {
         struct nilai_event event;
         struct nilai_reject reject;
-        bench_must(nilai_decode(decoder, messages[i].bytes, messages[i].size, &event, &reject), "a good event is good");
+        bench_must(nilai_decode(decoder, messages[i].bytes, messages[i].size, &event, &reject),
+                   "a good event is good");
         sum += event.ts_ms;
     }
     return sum;
 }
 
-static int64_t round_of_reading(const struct nilai_field_index *index, const struct message messages[EVENTS])
+static int64_t round_of_reading(const struct nilai_field_index *index,
+                                const struct message messages[EVENTS])
 {
     int64_t sum = 0;
     for (uint32_t i = 0; i < EVENTS; i++) {
         static struct nilai_fields fields;
         struct nilai_reject reject;
-        bench_must(nilai_read_msgpack(index, (const uint8_t *)messages[i].bytes, messages[i].size, &fields, &reject),
-             "a good event is well formed");
+        bench_must(nilai_read_msgpack(index, (const uint8_t *)messages[i].bytes, messages[i].size,
+                                      &fields, &reject),
+                   "a good event is well formed");
         sum += fields.values[NILAI_FIELD_TS].integer;
     }
     return sum;
@@ -157,7 +164,8 @@ static int64_t round_of_theirs(const struct message messages[EVENTS])
     for (uint32_t i = 0; i < EVENTS; i++) {
         size_t offset = 0;
         bench_must(msgpack_unpack_next(&unpacked, messages[i].bytes, messages[i].size, &offset) ==
-                 MSGPACK_UNPACK_SUCCESS, "msgpack-c reads an event");
+                       MSGPACK_UNPACK_SUCCESS,
+                   "msgpack-c reads an event");
         sum += unpacked.data.via.map.ptr[3].val.via.i64; /* ts is the fourth: no search at all */
     }
     msgpack_unpacked_destroy(&unpacked);
@@ -206,7 +214,8 @@ static void measure(const struct sample *sample, struct nilai_decoder *decoder,
         ratios[0][round] = 100 * ns[OURS] / ns[THEIRS];
         ratios[1][round] = 100 * ns[READING] / ns[THEIRS];
     }
-    printf("%s (MessagePack %zu bytes, JSON %zu bytes)\n", sample->name, packed_size / EVENTS, json_size / EVENTS);
+    printf("%s (MessagePack %zu bytes, JSON %zu bytes)\n", sample->name, packed_size / EVENTS,
+           json_size / EVENTS);
     bench_report("nilai_decode, MessagePack", times[OURS], (size_t)rounds, "ns");
     bench_report("  of it nilai_read_msgpack", times[READING], (size_t)rounds, "ns");
     bench_report("msgpack_unpack_next", times[THEIRS], (size_t)rounds, "ns");
@@ -219,15 +228,16 @@ static void measure(const struct sample *sample, struct nilai_decoder *decoder,
 
 int main(int argc, char **argv)
 {
-    struct nilai_decode_rules rules = {.format = NILAI_FORMAT_AUTO, .base_currency = "USD", .margin = 0.3};
+    struct nilai_decode_rules rules = {
+        .format = NILAI_FORMAT_AUTO, .base_currency = "USD", .margin = 0.3};
     int rounds = bench_is_quick(argc, argv) ? 3 : ROUNDS;
     struct nilai_decoder *decoder = nilai_decoder_create(&rules);
     bench_must(decoder != NULL, "there is memory");
     static struct nilai_field_index index;
     nilai_field_index_init(&index);
     bench_print_machine();
-    printf("msgpack-c %s, yajl %d.%d.%d; %d events, %d rounds\n", msgpack_version(), YAJL_MAJOR, YAJL_MINOR,
-           YAJL_MICRO, EVENTS, rounds);
+    printf("msgpack-c %s, yajl %d.%d.%d; %d events, %d rounds\n", msgpack_version(), YAJL_MAJOR,
+           YAJL_MINOR, YAJL_MICRO, EVENTS, rounds);
     for (size_t i = 0; i < NILAI_ARRAY_LEN(samples); i++)
         measure(&samples[i], decoder, &index, rounds);
     nilai_decoder_destroy(decoder);

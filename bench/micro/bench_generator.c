@@ -29,7 +29,8 @@ static struct nilai_generator *make(const struct scene *scene)
     options.customers = scene->customers;
     options.events = scene->events;
     options.style.format = scene->format;
-    bench_must(nilai_generator_create(&options, &generator, &error) == NILAI_OK, "there is a generator");
+    bench_must(nilai_generator_create(&options, &generator, &error) == NILAI_OK,
+               "there is a generator");
     return generator;
 }
 
@@ -46,7 +47,8 @@ static void check(const struct scene *scene)
 
     bench_must(decoder != NULL, "there is memory");
     for (; nilai_generator_next(generator, &made) == NILAI_OK; events++)
-        bench_must(nilai_decode(decoder, made.value, made.value_size, &event, &reject), "a good event");
+        bench_must(nilai_decode(decoder, made.value, made.value_size, &event, &reject),
+                   "a good event");
     bench_must(events == scene->events, "the number of events");
     nilai_generator_destroy(generator);
     nilai_decoder_destroy(decoder);

@@ -31,7 +31,7 @@ struct bench {
     struct nilai_table *table;
     struct nilai_timers *timers;
     uint32_t customers, steps;
-    uint32_t *order; /* whom each step is about */
+    uint32_t *order;   /* whom each step is about */
     uint64_t *changes; /* how often each was changed */
 };
 
@@ -87,12 +87,15 @@ static void add_one(struct bench *bench, uint32_t i)
     struct nilai_text id = id_of(text, i);
     uint32_t number;
 
-    bench_must(nilai_table_insert(bench->table, nilai_table_hash(bench->table, id), id, &number) == NILAI_OK,
-         "a customer is added");
-    bench_must(nilai_timers_reserve(bench->timers, number + 1) == NILAI_OK, "there is room for a timer");
+    bench_must(nilai_table_insert(bench->table, nilai_table_hash(bench->table, id), id, &number) ==
+                   NILAI_OK,
+               "a customer is added");
+    bench_must(nilai_timers_reserve(bench->timers, number + 1) == NILAI_OK,
+               "there is room for a timer");
     nilai_timers_arm(bench->timers, number, START_S + (int64_t)(i * UINT64_C(2654435761) % SPAN_S));
     if (i % 4 == 0)
-        bench_must(nilai_table_add_service(bench->table, number) == NILAI_OK, "a service record is added");
+        bench_must(nilai_table_add_service(bench->table, number) == NILAI_OK,
+                   "a service record is added");
 }
 
 static void bench_add(struct bench *bench)
@@ -113,7 +116,8 @@ static void bench_add(struct bench *bench)
         }
         if (i >= bench->customers / 10 && i % 65536 == 0) {
             nilai_table_stats(bench->table, &stats);
-            uint64_t bytes = (stats.memory_bytes + nilai_timers_memory_bytes(bench->timers)) / (i + 1);
+            uint64_t bytes =
+                (stats.memory_bytes + nilai_timers_memory_bytes(bench->timers)) / (i + 1);
             worst_bytes = bytes > worst_bytes ? bytes : worst_bytes;
         }
     }
@@ -124,7 +128,8 @@ static void bench_add(struct bench *bench)
     bench_must(stats.customers == bench->customers, "all customers are there");
     printf("  %-46s %9.1f     (worst on the way from a tenth: %" PRIu64 ")\n",
            "bytes a customer, table and timers",
-           (double)(stats.memory_bytes + nilai_timers_memory_bytes(bench->timers)) / bench->customers,
+           (double)(stats.memory_bytes + nilai_timers_memory_bytes(bench->timers)) /
+               bench->customers,
            worst_bytes);
 }
 
@@ -135,9 +140,11 @@ static void change(struct bench *bench, uint32_t whom, struct nilai_text id, uin
     struct nilai_customer customer;
     uint32_t number;
 
-    bench_must(nilai_table_find(bench->table, hash, id, &number) == NILAI_OK, "a customer is found");
+    bench_must(nilai_table_find(bench->table, hash, id, &number) == NILAI_OK,
+               "a customer is found");
     customer = *nilai_table_customer(bench->table, number);
-    bench_must((uint64_t)customer.amounts == bench->changes[whom], "a customer has all their changes");
+    bench_must((uint64_t)customer.amounts == bench->changes[whom],
+               "a customer has all their changes");
     customer.amounts++;
     customer.last_event_ms += 1000;
     customer.recent_ids[customer.recent_next] = hash;
@@ -194,7 +201,7 @@ static void bench_read(struct bench *bench)
             enum nilai_status status = nilai_table_read(bench->table, id_of(text, whom), &customer,
                                                         &service, &has_service);
             bench_must(status == NILAI_OK && (uint64_t)customer.amounts == bench->changes[whom],
-                 "a reader sees all changes");
+                       "a reader sees all changes");
             bench_must(has_service == (whom % 4 == 0), "and the service record");
         }
         ns[round] = (double)(nilai_clock_thread_cpu_ns() - start_ns) / bench->steps;
@@ -259,7 +266,8 @@ static void run(uint32_t customers, uint32_t steps)
     bench.changes = calloc(customers, sizeof *bench.changes);
     bench_must(bench.table && bench.timers && bench.order && bench.changes, "there is memory");
     /* The wheels stand at a time near the timers', as they do in service. */
-    bench_must(!nilai_timers_pop_due(bench.timers, START_S - 60 * DAY_S, &number), "nothing is due");
+    bench_must(!nilai_timers_pop_due(bench.timers, START_S - 60 * DAY_S, &number),
+               "nothing is due");
     for (uint32_t i = 0; i < steps; i++)
         bench.order[i] = (uint32_t)(bench_random(&seed) % customers);
 

@@ -47,7 +47,8 @@ static inline enum nilai_reject_class judge_text(const struct nilai_value *value
     return NILAI_REJECT_NONE;
 }
 
-__attribute__((cold, noinline)) static enum nilai_reject_class judge_no_choice(const struct nilai_value *value)
+__attribute__((cold, noinline)) static enum nilai_reject_class
+judge_no_choice(const struct nilai_value *value)
 {
     if (value->kind != NILAI_VALUE_TEXT)
         return NILAI_REJECT_WRONG_TYPE;
@@ -85,10 +86,12 @@ static enum nilai_status money_of(const struct nilai_value *value, int64_t *unit
 {
     if (value->kind == NILAI_VALUE_TEXT)
         return nilai_money_from_text(value->text, units);
-    return nilai_money_from_number(nilai_value_number(value), units) == NILAI_OK ? NILAI_OK : NILAI_FULL;
+    return nilai_money_from_number(nilai_value_number(value), units) == NILAI_OK ? NILAI_OK
+                                                                                 : NILAI_FULL;
 }
 
-static enum nilai_reject_class judge_money(const struct nilai_value *value, double rate, int64_t *units)
+static enum nilai_reject_class judge_money(const struct nilai_value *value, double rate,
+                                           int64_t *units)
 {
     if (value->kind != NILAI_VALUE_TEXT && !nilai_value_is_number(value))
         return NILAI_REJECT_WRONG_TYPE;
@@ -107,7 +110,8 @@ static bool is_letter(char c)
 
 static bool is_three_letters(struct nilai_text text)
 {
-    return text.size == 3 && is_letter(text.data[0]) && is_letter(text.data[1]) && is_letter(text.data[2]);
+    return text.size == 3 && is_letter(text.data[0]) && is_letter(text.data[1]) &&
+           is_letter(text.data[2]);
 }
 
 /* Base units per unit; 0 if it is not known, or nothing that could be. */
@@ -129,15 +133,18 @@ static inline enum nilai_reject_class judge_currency(const struct nilai_value *v
         return NILAI_REJECT_NONE;
     if (value->kind != NILAI_VALUE_TEXT)
         return NILAI_REJECT_WRONG_TYPE;
-    return is_three_letters(value->text) ? NILAI_REJECT_UNKNOWN_CURRENCY : NILAI_REJECT_OUT_OF_RANGE;
+    return is_three_letters(value->text) ? NILAI_REJECT_UNKNOWN_CURRENCY
+                                         : NILAI_REJECT_OUT_OF_RANGE;
 }
 
-static inline enum nilai_reject_class judge_seconds(const struct nilai_value *value, double *seconds)
+static inline enum nilai_reject_class judge_seconds(const struct nilai_value *value,
+                                                    double *seconds)
 {
     if (!nilai_value_is_number(value))
         return NILAI_REJECT_WRONG_TYPE;
     *seconds = nilai_value_number(value);
-    return *seconds >= 0 && *seconds <= HANDLE_S_MAX ? NILAI_REJECT_NONE : NILAI_REJECT_OUT_OF_RANGE;
+    return *seconds >= 0 && *seconds <= HANDLE_S_MAX ? NILAI_REJECT_NONE
+                                                     : NILAI_REJECT_OUT_OF_RANGE;
 }
 
 static inline enum nilai_reject_class judge_scale(const struct nilai_value *value)
@@ -149,8 +156,8 @@ static inline enum nilai_reject_class judge_scale(const struct nilai_value *valu
 }
 
 /* `scale` is NULL when it has a fault of its own. */
-static inline enum nilai_reject_class judge_score(const struct nilai_value *value, const double *scale,
-                                                  double *normalized)
+static inline enum nilai_reject_class judge_score(const struct nilai_value *value,
+                                                  const double *scale, double *normalized)
 {
     if (!nilai_value_is_number(value))
         return NILAI_REJECT_WRONG_TYPE;
@@ -175,7 +182,9 @@ static inline enum nilai_reject_class judge_maps(const struct nilai_value *value
 
 static double find_rate(const struct check *check)
 {
-    return has(check, NILAI_FIELD_CURRENCY) ? rate_of(check->rules, &check->values[NILAI_FIELD_CURRENCY]) : 1;
+    return has(check, NILAI_FIELD_CURRENCY)
+               ? rate_of(check->rules, &check->values[NILAI_FIELD_CURRENCY])
+               : 1;
 }
 
 /* The event's own scale, or its metric's; NULL if that one has a fault of its own. */
@@ -185,7 +194,9 @@ static const double *find_scale(const struct check *check)
     uint32_t metric = 0;
     if (has(check, NILAI_FIELD_SCALE))
         return judge_scale(scale) == NILAI_REJECT_NONE ? scale->ends : NULL;
-    return judge_choice(check, NILAI_FIELD_METRIC, &metric) == NILAI_REJECT_NONE ? default_scales[metric] : NULL;
+    return judge_choice(check, NILAI_FIELD_METRIC, &metric) == NILAI_REJECT_NONE
+               ? default_scales[metric]
+               : NULL;
 }
 
 /* ---- a good event -------------------------------------------------------- */
@@ -283,7 +294,8 @@ static uint32_t fill_survey(const struct check *check, struct nilai_event *event
 /* True if all is good. */
 static bool fill(const struct check *check, enum nilai_event_type type, struct nilai_event *event)
 {
-    uint32_t faults = judge_texts(check) | judge_time(&check->values[NILAI_FIELD_TS], &event->ts_ms);
+    uint32_t faults =
+        judge_texts(check) | judge_time(&check->values[NILAI_FIELD_TS], &event->ts_ms);
     event->type = type;
     event->id = check->values[NILAI_FIELD_ID].text;
     event->customer = check->values[NILAI_FIELD_CUSTOMER].text;
@@ -308,31 +320,22 @@ static enum nilai_reject_class judge(const struct check *check, enum nilai_field
     uint32_t choice;
     double number;
     switch (nilai_field_rows[field].rule) {
-    case NILAI_RULE_TEXT:
-        return judge_text(value, 1);
-    case NILAI_RULE_LABEL:
-        return judge_text(value, 0);
-    case NILAI_RULE_CHOICE:
-        return judge_choice(check, field, &choice);
-    case NILAI_RULE_TIME:
-        return judge_time(value, &ms);
-    case NILAI_RULE_MONEY:
-        return judge_money(value, find_rate(check), &units);
-    case NILAI_RULE_CURRENCY:
-        return judge_currency(value, find_rate(check));
-    case NILAI_RULE_SECONDS:
-        return judge_seconds(value, &number);
-    case NILAI_RULE_SCORE:
-        return judge_score(value, find_scale(check), &number);
-    case NILAI_RULE_SCALE:
-        return judge_scale(value);
-    default:
-        return judge_maps(value);
+    case NILAI_RULE_TEXT: return judge_text(value, 1);
+    case NILAI_RULE_LABEL: return judge_text(value, 0);
+    case NILAI_RULE_CHOICE: return judge_choice(check, field, &choice);
+    case NILAI_RULE_TIME: return judge_time(value, &ms);
+    case NILAI_RULE_MONEY: return judge_money(value, find_rate(check), &units);
+    case NILAI_RULE_CURRENCY: return judge_currency(value, find_rate(check));
+    case NILAI_RULE_SECONDS: return judge_seconds(value, &number);
+    case NILAI_RULE_SCORE: return judge_score(value, find_scale(check), &number);
+    case NILAI_RULE_SCALE: return judge_scale(value);
+    default: return judge_maps(value);
     }
 }
 
 /* The first fault: of the first class, and there of the first field. */
-__attribute__((cold, noinline)) static bool reject_worst(const struct check *check, struct nilai_reject *reject)
+__attribute__((cold, noinline)) static bool reject_worst(const struct check *check,
+                                                         struct nilai_reject *reject)
 {
     enum nilai_reject_class worst = NILAI_REJECT_CLASSES;
     enum nilai_field worst_field = NILAI_FIELDS;
@@ -369,13 +372,15 @@ bool nilai_fields_check(const struct nilai_fields *fields, const struct nilai_fi
     uint32_t twice = fields->twice & index->fields_of[type];
     if (NILAI_UNLIKELY(twice != 0)) {
         enum nilai_field field = (enum nilai_field)__builtin_ctz(twice);
-        return nilai_fault_field(reject, NILAI_REJECT_DUPLICATE_FIELD, field, &fields->values[field]);
+        return nilai_fault_field(reject, NILAI_REJECT_DUPLICATE_FIELD, field,
+                                 &fields->values[field]);
     }
     uint32_t missing = index->required_of[type] & ~fields->present;
     if (NILAI_UNLIKELY(missing != 0))
         return nilai_fault_missing(reject, (enum nilai_field)__builtin_ctz(missing));
 
-    const struct check check = {fields->values, index, rules, fields->present & index->fields_of[type]};
+    const struct check check = {fields->values, index, rules,
+                                fields->present & index->fields_of[type]};
     if (NILAI_LIKELY(type != NILAI_EVENT_TYPES && fill(&check, type, event)))
         return true;
     return reject_worst(&check, reject);

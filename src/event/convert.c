@@ -74,14 +74,16 @@ void nilai_converter_destroy(struct nilai_converter *converter)
     free(converter);
 }
 
-static enum nilai_status begin(struct nilai_converter *converter, size_t size, struct nilai_error *error)
+static enum nilai_status begin(struct nilai_converter *converter, size_t size,
+                               struct nilai_error *error)
 {
     nilai_buffer_clear(&converter->output);
     converter->fault = NULL;
     converter->depth = 0;
     converter->levels[0] = (struct level){.is_map = false};
     if (size > SIZE_MAX_CONVERTED)
-        return nilai_error_set(error, NILAI_FULL, "%zu bytes are more than %zu", size, SIZE_MAX_CONVERTED);
+        return nilai_error_set(error, NILAI_FULL, "%zu bytes are more than %zu", size,
+                               SIZE_MAX_CONVERTED);
     return NILAI_OK;
 }
 
@@ -90,7 +92,8 @@ static enum nilai_status end(const struct nilai_converter *converter, const char
 {
     const struct nilai_buffer *output = &converter->output;
     if (output->status == NILAI_FULL)
-        return nilai_error_set(error, NILAI_FULL, "the result has more than %zu bytes", SIZE_MAX_CONVERTED);
+        return nilai_error_set(error, NILAI_FULL, "the result has more than %zu bytes",
+                               SIZE_MAX_CONVERTED);
     if (output->status != NILAI_OK)
         return nilai_error_set(error, output->status, "out of memory");
     *result = output->data;
@@ -255,9 +258,9 @@ static const char *marked(struct nilai_converter *converter, const char *bytes, 
     return converter->input.data;
 }
 
-enum nilai_status nilai_convert_json_to_msgpack(struct nilai_converter *converter, const void *bytes,
-                                                size_t size, const char **result, size_t *result_size,
-                                                struct nilai_error *error)
+enum nilai_status nilai_convert_json_to_msgpack(struct nilai_converter *converter,
+                                                const void *bytes, size_t size, const char **result,
+                                                size_t *result_size, struct nilai_error *error)
 {
     enum nilai_status status = begin(converter, size, error);
     if (status != NILAI_OK)
@@ -333,7 +336,8 @@ static void close_done(struct nilai_converter *converter, yajl_gen json)
 }
 
 /* Writes the value and counts it where it stands. */
-static const char *write_next(struct nilai_converter *converter, yajl_gen json, struct nilai_value *value)
+static const char *write_next(struct nilai_converter *converter, yajl_gen json,
+                              struct nilai_value *value)
 {
     struct level *level = &converter->levels[converter->depth];
     bool is_key = level->is_map && level->left % 2 == 0;
@@ -375,9 +379,9 @@ static const char *write_all(struct nilai_converter *converter, yajl_gen json, c
     return at == last ? NULL : "more than one value";
 }
 
-enum nilai_status nilai_convert_msgpack_to_json(struct nilai_converter *converter, const void *bytes,
-                                                size_t size, const char **result, size_t *result_size,
-                                                struct nilai_error *error)
+enum nilai_status nilai_convert_msgpack_to_json(struct nilai_converter *converter,
+                                                const void *bytes, size_t size, const char **result,
+                                                size_t *result_size, struct nilai_error *error)
 {
     enum nilai_status status = begin(converter, size, error);
     if (status != NILAI_OK)
@@ -388,8 +392,8 @@ enum nilai_status nilai_convert_msgpack_to_json(struct nilai_converter *converte
     yajl_gen_config(json, yajl_gen_print_callback, append_json, &converter->output);
 
     size_t position = 0;
-    const char *fault = size == 0 ? "the value is empty"
-                                  : write_all(converter, json, bytes, size, &position);
+    const char *fault =
+        size == 0 ? "the value is empty" : write_all(converter, json, bytes, size, &position);
     yajl_gen_free(json);
     if (fault != NULL)
         return nilai_error_set(error, NILAI_INVALID, "%s (byte %zu)", fault, position);

@@ -4,6 +4,7 @@ enum { TIMESTAMP = -1, NANOSECONDS_END = 1000000000 };
 
 /* 0..7f and e0..ff: 1. a0..bf: 1 and the length. c0, c2, c3: 1. Numbers: 1 and their width.
  * d4..d8: 2 and the length. Containers, too (their depth counts), and all else: 0. */
+/* clang-format off */
 const uint8_t nilai_msgpack_sizes[256] = {
     [0x00 ... 0x7f] = 1,
     [0xa0] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
@@ -14,6 +15,7 @@ const uint8_t nilai_msgpack_sizes[256] = {
     [0xd4] = 3, [0xd5] = 4, [0xd6] = 6, [0xd7] = 10, [0xd8] = 18,
     [0xe0 ... 0xff] = 1,
 };
+/* clang-format on */
 
 static const uint8_t *take_unsigned(const uint8_t *at, const uint8_t *end, size_t width,
                                     struct nilai_value *value)
@@ -65,7 +67,8 @@ static const uint8_t *take_double(const uint8_t *at, const uint8_t *end, struct 
     return at + sizeof bits;
 }
 
-static const uint8_t *take_simple(const uint8_t *at, uint8_t kind, int64_t integer, struct nilai_value *value)
+static const uint8_t *take_simple(const uint8_t *at, uint8_t kind, int64_t integer,
+                                  struct nilai_value *value)
 {
     value->kind = kind;
     value->integer = integer;

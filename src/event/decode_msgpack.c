@@ -11,24 +11,26 @@ struct reading {
     struct nilai_reject *reject;
 };
 
-__attribute__((cold, noinline)) static const uint8_t *
-fail(const struct reading *reading, const uint8_t *at, const char *what)
+__attribute__((cold, noinline)) static const uint8_t *fail(const struct reading *reading,
+                                                           const uint8_t *at, const char *what)
 {
     (void)nilai_fault_malformed(reading->reject, what, (size_t)(at - reading->start));
     return NULL;
 }
 
-__attribute__((cold, noinline)) static const uint8_t *
-fail_value(const struct reading *reading, const uint8_t *at)
+__attribute__((cold, noinline)) static const uint8_t *fail_value(const struct reading *reading,
+                                                                 const uint8_t *at)
 {
-    return fail(reading, at, nilai_msgpack_fault(at, reading->end) == NILAI_INVALID
-                                 ? "not MessagePack: no value starts so"
-                                 : "a value is cut short, or declares more than remains");
+    return fail(reading, at,
+                nilai_msgpack_fault(at, reading->end) == NILAI_INVALID
+                    ? "not MessagePack: no value starts so"
+                    : "a value is cut short, or declares more than remains");
 }
 
 /* Skips `left` values that stand in a container of depth `top`, with all that is in them.
  * `outer` keeps, for each level around, the values still to come there. */
-static const uint8_t *skip(const struct reading *reading, const uint8_t *at, uint64_t left, uint32_t top)
+static const uint8_t *skip(const struct reading *reading, const uint8_t *at, uint64_t left,
+                           uint32_t top)
 {
     const uint8_t *end = reading->end;
     uint64_t outer[NILAI_EVENT_DEPTH_MAX + 1];
@@ -63,7 +65,8 @@ static const uint8_t *skip(const struct reading *reading, const uint8_t *at, uin
 }
 
 /* The elements of an array that stands in the top map; it is told of each. */
-static const uint8_t *take_elements(const struct reading *reading, const uint8_t *at, struct nilai_value *array)
+static const uint8_t *take_elements(const struct reading *reading, const uint8_t *at,
+                                    struct nilai_value *array)
 {
     enum { DEPTH = 3 }; /* of what is in an element */
     for (uint32_t nth = 0; nth < array->count; nth++) {
@@ -155,11 +158,12 @@ static const uint8_t *take_pairs(const struct reading *reading, const uint8_t *a
             value = take_any_key(reading, at, &field);
             if (NILAI_UNLIKELY(value == NULL))
                 return NULL;
+            if (field != NILAI_FIELDS)
+                fields->next[last] = (uint8_t)field;
         }
         if (NILAI_UNLIKELY(field == NILAI_FIELDS)) {
             at = skip(reading, value, 1, 1);
         } else {
-            fields->next[last] = (uint8_t)field;
             twice |= present & UINT32_C(1) << field;
             present |= UINT32_C(1) << field;
             at = take_value(reading, value, &fields->values[field]);

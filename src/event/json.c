@@ -88,7 +88,8 @@ static size_t find_bad_space(const char *bytes, size_t size)
 static const char *tell_syntax(struct nilai_json *json)
 {
     unsigned char *error = yajl_get_error(json->parser, 0, NULL, 0);
-    snprintf(json->syntax, sizeof json->syntax, "not JSON: %s", error == NULL ? "" : (const char *)error);
+    snprintf(json->syntax, sizeof json->syntax, "not JSON: %s",
+             error == NULL ? "" : (const char *)error);
     json->syntax[strcspn(json->syntax, "\n")] = 0;
     if (error != NULL)
         yajl_free_error(json->parser, error);

@@ -36,8 +36,9 @@ static inline uint64_t nilai_msgpack_load(const uint8_t *at, size_t width)
     }
 }
 
-static inline const uint8_t *nilai_msgpack_bytes(const uint8_t *at, const uint8_t *end, uint8_t kind,
-                                                 uint32_t size, struct nilai_value *value)
+static inline const uint8_t *nilai_msgpack_bytes(const uint8_t *at, const uint8_t *end,
+                                                 uint8_t kind, uint32_t size,
+                                                 struct nilai_value *value)
 {
     if (size > (size_t)(end - at))
         return NULL;
@@ -47,8 +48,9 @@ static inline const uint8_t *nilai_msgpack_bytes(const uint8_t *at, const uint8_
 }
 
 /* Each element takes a byte at least: a count beyond the bytes that remain is cut short. */
-static inline const uint8_t *nilai_msgpack_container(const uint8_t *at, const uint8_t *end, uint8_t kind,
-                                                     uint32_t count, struct nilai_value *value)
+static inline const uint8_t *nilai_msgpack_container(const uint8_t *at, const uint8_t *end,
+                                                     uint8_t kind, uint32_t count,
+                                                     struct nilai_value *value)
 {
     uint64_t values = kind == NILAI_VALUE_MAP ? 2 * (uint64_t)count : count;
     if (values > (size_t)(end - at))

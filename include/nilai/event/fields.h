@@ -44,11 +44,11 @@ enum nilai_field {
 
 /* What a value must be. */
 enum nilai_rule {
-    NILAI_RULE_TEXT,    /* 1 to 64 bytes of UTF-8 */
-    NILAI_RULE_LABEL,   /* 0 to 64 bytes of UTF-8 */
-    NILAI_RULE_CHOICE,  /* one of the row's names */
-    NILAI_RULE_TIME,    /* integer ms or a timestamp */
-    NILAI_RULE_MONEY,   /* number or decimal string */
+    NILAI_RULE_TEXT,   /* 1 to 64 bytes of UTF-8 */
+    NILAI_RULE_LABEL,  /* 0 to 64 bytes of UTF-8 */
+    NILAI_RULE_CHOICE, /* one of the row's names */
+    NILAI_RULE_TIME,   /* integer ms or a timestamp */
+    NILAI_RULE_MONEY,  /* number or decimal string */
     NILAI_RULE_CURRENCY,
     NILAI_RULE_SECONDS, /* number, 0 to 1e9 */
     NILAI_RULE_SCORE,   /* number within the scale */
@@ -81,7 +81,7 @@ enum nilai_value_kind {
     NILAI_VALUE_BINARY,
     NILAI_VALUE_ARRAY,
     NILAI_VALUE_MAP,
-    NILAI_VALUE_TIME,        /* a timestamp: `integer` is ms, NILAI_TIME_BAD if it is none */
+    NILAI_VALUE_TIME, /* a timestamp: `integer` is ms, NILAI_TIME_BAD if it is none */
     NILAI_VALUE_EXTENSION,
     NILAI_VALUE_KINDS,
 };
@@ -146,7 +146,7 @@ static inline void nilai_value_note_element(struct nilai_value *array, uint32_t 
 struct nilai_field_index {
     struct nilai_names fields;
     struct nilai_name names[NILAI_FIELDS]; /* by field */
-    struct nilai_names choices; /* of all fields: see nilai_field_choice */
+    struct nilai_names choices;            /* of all fields: see nilai_field_choice */
     /* By type, bit f: field f. [NILAI_EVENT_TYPES], the type that we do not know, has only
      * the fields of all types. */
     uint32_t fields_of[NILAI_EVENT_TYPES + 1];
@@ -171,10 +171,11 @@ static inline uint32_t nilai_field_choice(enum nilai_field field, uint32_t choic
 }
 
 /* The number of the name among the field's choices; NILAI_CHOICES_MAX if it is none of them. */
-static inline uint32_t nilai_field_find_choice(const struct nilai_field_index *index, enum nilai_field field,
-                                               struct nilai_text name)
+static inline uint32_t nilai_field_find_choice(const struct nilai_field_index *index,
+                                               enum nilai_field field, struct nilai_text name)
 {
-    uint32_t choice = nilai_names_find(&index->choices, name.data, name.size) - nilai_field_choice(field, 0);
+    uint32_t choice =
+        nilai_names_find(&index->choices, name.data, name.size) - nilai_field_choice(field, 0);
     return choice < NILAI_CHOICES_MAX ? choice : NILAI_CHOICES_MAX;
 }
 

@@ -76,7 +76,8 @@ static inline size_t nilai_names_slot(uint64_t multiplier, uint64_t word)
 }
 
 /* The number of a name, or NILAI_NAME_NONE. */
-static inline uint32_t nilai_names_find(const struct nilai_names *names, const char *text, size_t size)
+static inline uint32_t nilai_names_find(const struct nilai_names *names, const char *text,
+                                        size_t size)
 {
     uint64_t word = nilai_name_word(text, size);
     const struct nilai_name *name = &names->slots[nilai_names_slot(names->multiplier, word)];
