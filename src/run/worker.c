@@ -11,6 +11,7 @@
 enum {
     QUEUE_CAPACITY = 256,    /* arrivals a lane and topic */
     TURNS_PER_ROUND = 32,    /* then the loop looks at its timers again */
+    STEPS_PER_ROUND = 32,    /* of one turn: a jump of the clock may fire millions of deadlines */
     SURVEY_EVERY_MS = 500,   /* lag, memory, customers */
     SETTLE_POLL_MS = 10,
     SETTLE_POLLS_MAX = 3000, /* 30 s: the group takes partitions from those who linger */
@@ -168,17 +169,18 @@ static enum nilai_status empty_touched(struct nilai_worker *worker, bool suppres
     return checked_put(worker, nilai_emit_flush_feed(worker->emitter));
 }
 
-/* Goes on with the turn at hand. NILAI_AGAIN: the sink has no room. */
+/* Goes on with the turn at hand. NILAI_AGAIN: the sink has no room. NILAI_BUSY: there is more to
+ * do, but others wait. */
 static enum nilai_status advance_turn(struct nilai_worker *worker)
 {
     bool suppressed = nilai_lane_is_suppressed(worker->busy);
     enum nilai_status status = suppressed ? NILAI_OK : put_bad(worker);
-    while (status == NILAI_OK) {
+    for (int steps = 0; status == NILAI_OK; steps++) {
         if (!suppressed)
             status = put_effects(worker);
         if (status != NILAI_OK || worker->step_done)
             break;
-        status = empty_touched(worker, suppressed);
+        status = steps < STEPS_PER_ROUND ? empty_touched(worker, suppressed) : NILAI_BUSY;
         if (status == NILAI_OK)
             status = step(worker);
     }
@@ -223,6 +225,8 @@ static enum nilai_status pump(struct nilai_worker *worker, int64_t *wake_ms)
                 return found == NILAI_MISSING ? NILAI_OK : found;
         }
         enum nilai_status status = advance_turn(worker);
+        if (status == NILAI_BUSY)
+            break;
         if (status != NILAI_OK)
             return status;
     }
@@ -326,7 +330,9 @@ static bool settle_step(struct nilai_worker *worker, enum nilai_status *status)
             return true;
         *status = begin_commit(worker);
     }
-    if (*status == NILAI_OK || *status == NILAI_AGAIN)
+    if (*status == NILAI_BUSY)
+        *status = poll_sink(worker, 0);
+    else if (*status == NILAI_OK || *status == NILAI_AGAIN)
         *status = poll_sink(worker, SETTLE_POLL_MS);
     return *status != NILAI_OK;
 }

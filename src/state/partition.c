@@ -11,6 +11,7 @@
 
 enum {
     BATCH = 32,       /* events whose memory is fetched ahead together */
+    WAKES_MAX = 4096, /* timers looked at in one step, though they may bring no change */
     ERASED_MAX = 1024, /* ids of erased customers that wait for the feed */
     ERASED_SHARE = 16, /* remembered erasures take at most this part of the memory limit */
     ERASED_ENTRY_BYTES = 128,
@@ -376,7 +377,11 @@ static enum nilai_status step_timers(struct nilai_partition *partition,
                                      struct nilai_effects *effects, bool *complete)
 {
     *complete = true;
-    while (partition->due_next < partition->due_count || take_due(partition)) {
+    for (int wakes = 0; partition->due_next < partition->due_count || take_due(partition);
+         wakes++) {
+        *complete = wakes < WAKES_MAX;
+        if (!*complete)
+            return NILAI_OK;
         enum nilai_status status =
             wake(partition, partition->due[partition->due_next], effects, complete);
         if (status != NILAI_OK || !*complete)
