@@ -94,10 +94,20 @@ static void write_survey(struct nilai_encoder *encoder, uint32_t i)
     nilai_encode_close_map(encoder);
 }
 
+/* A topic that carries every type, in no order that a processor could learn. */
+static void write_mixed(struct nilai_encoder *encoder, uint32_t i)
+{
+    uint64_t seed = i;
+    void (*const writers[])(struct nilai_encoder *, uint32_t) = {write_purchase, write_ticket,
+                                                                 write_survey};
+    writers[bench_random(&seed) % NILAI_ARRAY_LEN(writers)](encoder, i);
+}
+
 static const struct sample samples[] = {
     {"purchase", write_purchase},
     {"ticket", write_ticket},
     {"survey", write_survey},
+    {"all three, mixed", write_mixed},
 };
 
 static size_t make(const struct sample *sample, enum nilai_format format,
