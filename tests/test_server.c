@@ -184,17 +184,12 @@ static int64_t committed_offset(struct nilai_source *source)
     return offset;
 }
 
-/* Goal: offsets are committed only when what was put before is acknowledged.
- * Method: a broker that takes two seconds for the first message. */
-TEST(offsets_wait_for_acknowledgements)
+static void open_sink(const struct nilai_config *config, struct nilai_source **source,
+                      struct nilai_sink **sink)
 {
-    struct mock mock;
     struct nilai_error error = {{0}};
-    struct nilai_source *source;
-    struct nilai_sink *sink;
-    bool assigned = false;
-    mock_open(&mock);
-    struct nilai_config *config = configure(&mock);
+    static bool assigned;
+    assigned = false;
     CHECK_EQ(nilai_kafka_source_create(
                  &(struct nilai_kafka_source_options){.kafka = config->kafka,
                                                       .kafka_count = config->kafka_count,
@@ -203,26 +198,48 @@ TEST(offsets_wait_for_acknowledgements)
                                                       .topic_count = 2,
                                                       .partition_count = PARTITIONS,
                                                       .wake = no_wake},
-                 &source, &error),
+                 source, &error),
              NILAI_OK);
-    source->listener = (struct nilai_source_listener){&assigned, take_all, give_up};
+    (*source)->listener = (struct nilai_source_listener){&assigned, take_all, give_up};
     CHECK_EQ(nilai_kafka_sink_create(
                  &(struct nilai_kafka_sink_options){.kafka = config->kafka,
                                                     .kafka_count = config->kafka_count,
                                                     .input_topics = topics,
                                                     .input_topic_count = 2,
                                                     .topics = {[NILAI_OUTPUT_CHURN_RISK]
-                                                               = topics[2]},
-                                                    .source = source,
+                                                               = topics[2],
+                                                               [NILAI_OUTPUT_DEAD_LETTER]
+                                                               = topics[4]},
+                                                    .source = *source,
                                                     .wake = no_wake},
-                 &sink, &error),
+                 sink, &error),
              NILAI_OK);
     int waited = 0;
     while (!assigned) { /* which the listener sets from within the poll */
         CHECK((waited += 10) < PATIENCE_MS);
-        CHECK_EQ(nilai_source_poll(source, &error), NILAI_OK);
+        CHECK_EQ(nilai_source_poll(*source, &error), NILAI_OK);
         usleep(10000);
     }
+}
+
+static void close_sink(struct nilai_source *source, struct nilai_sink *sink)
+{
+    nilai_source_leave(source);
+    nilai_sink_close(sink);
+    nilai_source_close(source);
+}
+
+/* Goal: offsets are committed only when what was put before is acknowledged.
+ * Method: a broker that takes two seconds for the first message. */
+TEST(offsets_wait_for_acknowledgements)
+{
+    struct mock mock;
+    struct nilai_error error = {{0}};
+    struct nilai_source *source;
+    struct nilai_sink *sink;
+    mock_open(&mock);
+    struct nilai_config *config = configure(&mock);
+    open_sink(config, &source, &sink);
     rd_kafka_mock_broker_push_request_error_rtts(mock.cluster, 1, PRODUCE, 1,
                                                  RD_KAFKA_RESP_ERR_NO_ERROR, 2000);
     struct nilai_position position = {.partition = 1, .offsets = {7, -1}, .clock_ms = 1234};
@@ -248,11 +265,104 @@ TEST(offsets_wait_for_acknowledgements)
     CHECK_EQ(state, NILAI_COMMIT_DONE);
     CHECK(nilai_clock_monotonic_ns() - started_ns > UINT64_C(1500000000));
     CHECK_EQ(committed_offset(source), 7);
-    nilai_source_leave(source);
-    nilai_sink_close(sink);
-    nilai_source_close(source);
+    close_sink(source, sink);
     free(config);
     mock_close(&mock);
+}
+
+static rd_kafka_message_t *read_dead_letter(struct mock *mock, rd_kafka_t **consumer)
+{
+    char text[256];
+    rd_kafka_conf_t *settings = rd_kafka_conf_new();
+    CHECK_EQ(rd_kafka_conf_set(settings, "bootstrap.servers",
+                               rd_kafka_mock_cluster_bootstraps(mock->cluster), text, sizeof text),
+             RD_KAFKA_CONF_OK);
+    CHECK_EQ(rd_kafka_conf_set(settings, "group.id", "reader", text, sizeof text),
+             RD_KAFKA_CONF_OK);
+    *consumer = rd_kafka_new(RD_KAFKA_CONSUMER, settings, text, sizeof text);
+    CHECK(*consumer != NULL);
+    rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_new(PARTITIONS);
+    for (int partition = 0; partition < PARTITIONS; partition++)
+        rd_kafka_topic_partition_list_add(all, topics[4], partition)->offset
+            = RD_KAFKA_OFFSET_BEGINNING;
+    CHECK_EQ(rd_kafka_assign(*consumer, all), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_topic_partition_list_destroy(all);
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(*consumer, PATIENCE_MS);
+    CHECK(message != NULL);
+    CHECK_EQ(message->err, RD_KAFKA_RESP_ERR_NO_ERROR);
+    return message;
+}
+
+static void check_header(const rd_kafka_headers_t *headers, const char *name, const char *expected)
+{
+    const void *value;
+    size_t size;
+    CHECK_EQ(rd_kafka_header_get_last(headers, name, &value, &size), RD_KAFKA_RESP_ERR_NO_ERROR);
+    CHECK_EQ(size, strlen(expected));
+    CHECK(memcmp(value, expected, size) == 0);
+}
+
+/* Goal: no bad event can stop a partition by its size, be it that of its key or its headers.
+ * Method: a dead letter of which everything is too large, for the library or for the broker; its
+ * reason arrives alone, and the commit holds. */
+TEST(the_reason_of_any_dead_letter_arrives)
+{
+    static char large[3000];
+    memset(large, 'x', sizeof large);
+    for (int by_broker = 0; by_broker < 2; by_broker++) {
+        struct mock mock;
+        struct nilai_error error = {{0}};
+        struct nilai_source *source;
+        struct nilai_sink *sink;
+        mock_open(&mock);
+        struct nilai_config *config = configure(&mock);
+        if (!by_broker)
+            CHECK_EQ(nilai_config_assign(config, "kafka.message.max.bytes", "2000", &error),
+                     NILAI_OK);
+        open_sink(config, &source, &sink);
+        if (by_broker)
+            rd_kafka_mock_push_request_errors(mock.cluster, PRODUCE, 2,
+                                              RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+                                              RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+        const struct nilai_header headers[] = {
+            {"trace", large, sizeof large},
+            {"__connect.errors.class.name", large, sizeof large}, /* not ours */
+            {"__connect.errors.class.name", "malformed", 9},
+        };
+        CHECK_EQ(nilai_sink_put(sink, &(struct nilai_output){.topic = NILAI_OUTPUT_DEAD_LETTER,
+                                                             .key = large,
+                                                             .key_size = sizeof large,
+                                                             .value = large,
+                                                             .value_size = sizeof large,
+                                                             .headers = headers,
+                                                             .header_count = 3}),
+                 NILAI_OK);
+        struct nilai_position position = {.partition = 1, .offsets = {7, -1}, .clock_ms = 1234};
+        enum nilai_commit_state state = NILAI_COMMIT_RUNNING;
+        CHECK_EQ(nilai_sink_commit(sink, &position, 1), NILAI_OK);
+        for (int polls = 0; state == NILAI_COMMIT_RUNNING; polls++) {
+            CHECK(polls < PATIENCE_MS / 10);
+            CHECK_EQ(nilai_sink_poll(sink, 10, &state, &error), NILAI_OK);
+        }
+        CHECK_EQ(state, NILAI_COMMIT_DONE);
+        close_sink(source, sink);
+
+        rd_kafka_t *consumer;
+        rd_kafka_headers_t *read;
+        rd_kafka_message_t *message = read_dead_letter(&mock, &consumer);
+        CHECK_EQ(message->len, 0);
+        CHECK_EQ(message->key_len, 0);
+        CHECK_EQ(rd_kafka_message_headers(message, &read), RD_KAFKA_RESP_ERR_NO_ERROR);
+        CHECK_EQ(rd_kafka_header_cnt(read), 4);
+        check_header(read, "__connect.errors.class.name", "malformed");
+        check_header(read, "nilai.value.omitted", "3000");
+        check_header(read, "nilai.key.omitted", "3000");
+        check_header(read, "nilai.headers.omitted", "2");
+        rd_kafka_message_destroy(message);
+        rd_kafka_destroy(consumer);
+        free(config);
+        mock_close(&mock);
+    }
 }
 
 /* Goal: what stands beside a committed offset is ours, or is taken for nothing.

@@ -20,11 +20,15 @@ static const struct nilai_kafka_fixed preferences[] = {
     {"linger.ms", "5"},
 };
 
-/* A dead letter on its way again, without its value. */
+/* How much of a dead letter is left when no topic holds all of it. */
+enum part { PART_WHOLE, PART_NO_VALUE, PART_REASON };
+
+/* A dead letter on its way again, as a smaller part. */
 struct second_try {
     struct second_try *next;
     rd_kafka_headers_t *headers;
     unsigned epoch;
+    enum part part;
     size_t key_size;
     bool has_key;
     char key[];
@@ -105,8 +109,8 @@ static rd_kafka_headers_t *copy_headers(const struct nilai_output *output)
 
 /* Takes the headers only when it succeeds. */
 static rd_kafka_resp_err_t produce(struct kafka_sink *sink, enum nilai_output_topic topic,
-                                   unsigned epoch, const void *key, size_t key_size,
-                                   const void *value, size_t value_size,
+                                   unsigned epoch, enum part part, const void *key,
+                                   size_t key_size, const void *value, size_t value_size,
                                    rd_kafka_headers_t *headers)
 {
     NILAI_ASSERT(sink->topics[topic] != NULL);
@@ -117,7 +121,7 @@ static rd_kafka_resp_err_t produce(struct kafka_sink *sink, enum nilai_output_to
         {.vtype = RD_KAFKA_VTYPE_VALUE,
          .u.mem = {.ptr = (void *)(uintptr_t)value, .size = value_size}},
         {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
-        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)epoch},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)(epoch | part << 1)},
     };
     rd_kafka_error_t *error
         = rd_kafka_produceva(sink->producer, arguments, NILAI_ARRAY_LEN(arguments));
@@ -130,11 +134,46 @@ static rd_kafka_resp_err_t produce(struct kafka_sink *sink, enum nilai_output_to
     return code;
 }
 
-static void note_omitted(rd_kafka_headers_t *headers, size_t value_size)
+static void note_omitted(rd_kafka_headers_t *headers, const char *name, size_t size)
 {
     char text[24];
-    int size = snprintf(text, sizeof text, "%zu", value_size);
-    rd_kafka_header_add(headers, "nilai.value.omitted", -1, text, size);
+    int text_size = snprintf(text, sizeof text, "%zu", size);
+    rd_kafka_header_add(headers, name, -1, text, text_size);
+}
+
+/* Leaving out what is not there would be the same message again. */
+static enum part smaller(enum part part, bool has_value)
+{
+    return part == PART_WHOLE && has_value ? PART_NO_VALUE : PART_REASON;
+}
+
+/* The headers of a smaller part. Those that say why come last, whatever the event brought. */
+static rd_kafka_headers_t *reduce(const rd_kafka_headers_t *headers, enum part part,
+                                  size_t key_size, size_t value_size)
+{
+    static const char *const reasons[] = {
+        "__connect.errors.topic",      "__connect.errors.partition",
+        "__connect.errors.offset",     "__connect.errors.stage",
+        "__connect.errors.class.name", "__connect.errors.exception.message",
+        "nilai.value.omitted",
+    };
+    const void *value;
+    size_t size;
+    if (part == PART_NO_VALUE) {
+        rd_kafka_headers_t *all = rd_kafka_headers_copy(headers);
+        note_omitted(all, "nilai.value.omitted", value_size);
+        return all;
+    }
+    rd_kafka_headers_t *few = rd_kafka_headers_new(NILAI_ARRAY_LEN(reasons) + 2);
+    for (size_t index = 0; index < NILAI_ARRAY_LEN(reasons); index++) {
+        if (rd_kafka_header_get_last(headers, reasons[index], &value, &size)
+            == RD_KAFKA_RESP_ERR_NO_ERROR)
+            rd_kafka_header_add(few, reasons[index], -1, value, (ssize_t)size);
+    }
+    note_omitted(few, "nilai.key.omitted", key_size);
+    note_omitted(few, "nilai.headers.omitted",
+                 rd_kafka_header_cnt(headers) - rd_kafka_header_cnt(few) + 1);
+    return few;
 }
 
 static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_output *output)
@@ -145,14 +184,19 @@ static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_ou
     rd_kafka_headers_t *headers = copy_headers(output);
     if (headers == NULL)
         return NILAI_NO_MEMORY;
+    enum part part = PART_WHOLE;
     rd_kafka_resp_err_t code
-        = produce(sink, output->topic, sink->epoch, output->key, output->key_size, output->value,
-                  output->value_size, headers);
-    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
-        && output->topic == NILAI_OUTPUT_DEAD_LETTER) {
-        note_omitted(headers, output->value_size);
-        code = produce(sink, output->topic, sink->epoch, output->key, output->key_size, NULL, 0,
-                       headers);
+        = produce(sink, output->topic, sink->epoch, part, output->key, output->key_size,
+                  output->value, output->value_size, headers);
+    while (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+           && output->topic == NILAI_OUTPUT_DEAD_LETTER && part != PART_REASON) {
+        part = smaller(part, output->value != NULL);
+        rd_kafka_headers_t *fewer = reduce(headers, part, output->key_size, output->value_size);
+        rd_kafka_headers_destroy(headers);
+        headers = fewer;
+        bool with_key = part != PART_REASON;
+        code = produce(sink, output->topic, sink->epoch, part, with_key ? output->key : NULL,
+                       with_key ? output->key_size : 0, NULL, 0, headers);
     }
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return NILAI_OK;
@@ -165,24 +209,24 @@ static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_ou
 
 /* From within a delivery report: the room of the message that failed is not free yet. */
 static bool queue_second_try(struct kafka_sink *sink, const rd_kafka_message_t *message,
-                             unsigned epoch)
+                             unsigned epoch, enum part part)
 {
     rd_kafka_headers_t *headers;
-    struct second_try *entry = malloc(sizeof *entry + message->key_len);
-    if (entry == NULL)
+    bool with_key = part != PART_REASON && message->key != NULL;
+    size_t key_size = with_key ? message->key_len : 0;
+    struct second_try *entry;
+    /* A dead letter always has headers. */
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR
+        || (entry = malloc(sizeof *entry + key_size)) == NULL)
         return false;
-    if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        headers = rd_kafka_headers_copy(headers);
-    else
-        headers = rd_kafka_headers_new(1);
-    note_omitted(headers, message->len);
     *entry = (struct second_try){.next = sink->second_tries,
-                                 .headers = headers,
+                                 .headers = reduce(headers, part, message->key_len, message->len),
                                  .epoch = epoch,
-                                 .key_size = message->key_len,
-                                 .has_key = message->key != NULL};
-    if (message->key_len > 0)
-        memcpy(entry->key, message->key, message->key_len);
+                                 .part = part,
+                                 .key_size = key_size,
+                                 .has_key = with_key};
+    if (key_size > 0)
+        memcpy(entry->key, message->key, key_size);
     sink->second_tries = entry;
     return true;
 }
@@ -200,7 +244,7 @@ static void send_second_tries(struct kafka_sink *sink)
     while (sink->second_tries != NULL) {
         struct second_try *entry = sink->second_tries;
         rd_kafka_resp_err_t code
-            = produce(sink, NILAI_OUTPUT_DEAD_LETTER, entry->epoch,
+            = produce(sink, NILAI_OUTPUT_DEAD_LETTER, entry->epoch, entry->part,
                       entry->has_key ? entry->key : NULL, entry->key_size, NULL, 0,
                       entry->headers);
         if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
@@ -217,11 +261,12 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
 {
     (void)producer;
     struct kafka_sink *sink = context;
-    unsigned epoch = (unsigned)(uintptr_t)message->_private;
-    NILAI_ASSERT(epoch < 2 && sink->outstanding[epoch] > 0);
+    unsigned epoch = (uintptr_t)message->_private & 1;
+    enum part part = (enum part)((uintptr_t)message->_private >> 1);
+    NILAI_ASSERT(part <= PART_REASON && sink->outstanding[epoch] > 0);
     if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && !sink->closing
-        && message->rkt == sink->topics[NILAI_OUTPUT_DEAD_LETTER] && message->payload != NULL
-        && queue_second_try(sink, message, epoch))
+        && message->rkt == sink->topics[NILAI_OUTPUT_DEAD_LETTER] && part != PART_REASON
+        && queue_second_try(sink, message, epoch, smaller(part, message->payload != NULL)))
         return;
     sink->outstanding[epoch]--;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && !sink->closing)

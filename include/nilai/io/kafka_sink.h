@@ -8,8 +8,10 @@
  *
  * A dead letter that no topic can hold (its event was as large as messages may be, and the
  * reason comes on top) is written without its value, with a header `nilai.value.omitted` that
- * says how many bytes it had: a bad event must not stop the partition. For any other message
- * that cannot be delivered the sink fails, and with it the worker.
+ * says how many bytes it had: a bad event must not stop the partition. If its key and its own
+ * headers are too much, too, only the reason is written, with `nilai.key.omitted` (bytes) and
+ * `nilai.headers.omitted` (how many). For any other message that cannot be delivered the sink
+ * fails, and with it the worker.
  *
  * Thread: the worker's.
  */
