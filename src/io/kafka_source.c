@@ -365,6 +365,7 @@ static void source_leave(struct nilai_source *base)
 static void source_close(struct nilai_source *base)
 {
     struct kafka_source *source = of(base);
+    source->leaving = true; /* nobody listens any more, or not yet */
     if (source->events != NULL) {
         rd_kafka_queue_cb_event_enable(source->events, NULL, NULL);
         rd_kafka_queue_destroy(source->events);

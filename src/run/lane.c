@@ -120,7 +120,7 @@ enum nilai_lane_phase nilai_lane_phase(const struct nilai_lane *lane)
 void nilai_lane_rewind(struct nilai_lane *lane, struct nilai_source *source, int64_t now_ms)
 {
     NILAI_ASSERT(!lane->in_turn);
-    lane->in_commit = false; /* whether it held is read back from the group */
+    nilai_lane_commit_refused(lane); /* whether it held is read back from the group */
     nilai_merge_clear(lane->merge, give_back, source, now_ms);
 }
 
