@@ -18,6 +18,7 @@
 #include "nilai/run/demo_feed.h"
 #include "nilai/run/demo_plan.h"
 #include "nilai/run/demo_screen.h"
+#include "nilai/run/demo_summary.h"
 #include "nilai/run/demo_tally.h"
 #include "nilai/run/demo_view.h"
 #include "nilai/run/options.h"
@@ -243,12 +244,6 @@ static enum nilai_status start_feed_if_ready(struct demo *demo, struct nilai_err
 
 /* ---- what is to be seen ---- */
 
-static uint64_t changes_of(const struct nilai_demo_counts *counts)
-{
-    return counts->band_changes[0] + counts->band_changes[1] + counts->value_changes[0]
-           + counts->value_changes[1];
-}
-
 static double elapsed_s(uint64_t from_ns, uint64_t to_ns)
 {
     return to_ns > from_ns ? (double)(to_ns - from_ns) * 1e-9 : 0;
@@ -267,7 +262,7 @@ static void look(struct demo *demo)
     demo->newer = (struct sample){
         .at_ns = demo->now_ns,
         .events = applied(demo->server),
-        .changes = changes_of(&demo->counts),
+        .changes = nilai_demo_tally_changes(&demo->counts),
         .purchases = good[NILAI_PURCHASE],
         .tickets = good[NILAI_TICKET],
         .surveys = good[NILAI_SURVEY],
@@ -289,12 +284,6 @@ static double left_s(const struct demo *demo)
     return fmax(0, demo->wish.seconds - spent_s);
 }
 
-static uint64_t customers_of(const struct nilai_demo_counts *counts)
-{
-    return counts->bands[NILAI_BAND_LOW] + counts->bands[NILAI_BAND_MEDIUM]
-           + counts->bands[NILAI_BAND_HIGH];
-}
-
 static struct nilai_demo_view view_of(const struct demo *demo)
 {
     const struct sample *newer = &demo->newer, *older = &demo->older;
@@ -310,7 +299,7 @@ static struct nilai_demo_view view_of(const struct demo *demo)
         .sim_ms = demo->feed_state.sim_ms,
         .left_s = left_s(demo),
         .events = newer->events,
-        .customers = customers_of(&demo->counts),
+        .customers = nilai_demo_tally_customers(&demo->counts),
         .events_per_s = (double)(newer->events - older->events) / seconds,
         .changes_per_s = (double)(newer->changes - older->changes) / seconds,
         .purchases_per_s = (double)(newer->purchases - older->purchases) / seconds,
@@ -466,83 +455,19 @@ static void unblock_signals(void)
 
 /* ---- the end ---- */
 
-static void print_counted(uint64_t number, const char *text)
-{
-    char digits[32];
-    nilai_demo_view_number(number, digits);
-    printf("%s%s", digits, text);
-}
-
-static void print_events(const struct demo *demo, uint64_t end_ns)
-{
-    const struct nilai_demo_feed_state *feed = &demo->feed_state;
-    uint64_t live_ns = feed->live ? feed->live_since_ns : end_ns;
-    uint64_t history = feed->live ? feed->history : feed->sent;
-    double history_s = fmax(elapsed_s(demo->begin_ns, live_ns), 1e-3);
-    double live_s = fmax(elapsed_s(live_ns, end_ns), 1e-3);
-    fputs("  events     ", stdout);
-    print_counted(demo->newer.events, "\n  history    ");
-    print_counted(history, " in ");
-    printf("%.1f s (%.0f/s)\n", history_s, (double)history / history_s);
-    if (!feed->live)
-        return;
-    fputs("  live       ", stdout);
-    print_counted(feed->sent - history, " in ");
-    printf("%.1f s (%.0f/s)\n", live_s, (double)(feed->sent - history) / live_s);
-    if (feed->late_s >= 0.1)
-        printf("             the schedule moved by %.1f s: the machine was too slow, or stopped\n",
-               feed->late_s);
-}
-
-static void print_customers(const struct nilai_demo_counts *counts)
-{
-    fputs("  customers  ", stdout);
-    print_counted(customers_of(counts), "; risk:");
-    for (size_t band = NILAI_BAND_LOW; band < NILAI_BANDS; band++) {
-        printf("%s %s ", band == NILAI_BAND_LOW ? "" : ",", nilai_band_names[band]);
-        print_counted(counts->bands[band], "");
-    }
-    fputs("\n  segments   ", stdout);
-    for (size_t segment = NILAI_SEGMENT_LAPSED; segment < NILAI_SEGMENTS; segment++) {
-        printf("%s%s ", segment == NILAI_SEGMENT_LAPSED ? ""
-                        : segment == NILAI_SEGMENT_REGULAR ? ",\n             " : ", ",
-               nilai_segment_names[segment]);
-        print_counted(counts->segments[segment], "");
-    }
-    putchar('\n');
-}
-
-static void print_changes(const struct nilai_demo_counts *counts)
-{
-    fputs("  changes    ", stdout);
-    print_counted(changes_of(counts), "\n             of risk ");
-    print_counted(counts->band_changes[0], " by time alone and ");
-    print_counted(counts->band_changes[1], " by events\n             of value ");
-    print_counted(counts->value_changes[0], " by time alone and ");
-    print_counted(counts->value_changes[1], " by events\n");
-    fputs("  alerts     ", stdout);
-    print_counted(counts->alerts, " customers became high risk\n");
-    if (counts->latency_count > 0)
-        printf("  latency    median %.1f ms, 99 %% below %.1f ms, from when an event was due\n"
-               "             until its change was handed to the Kafka client\n",
-               counts->latency_median_ms, counts->latency_99_ms);
-}
-
 static void print_summary(struct demo *demo, uint64_t end_ns)
 {
-    char from[NILAI_CLOCK_TEXT_SIZE], until[NILAI_CLOCK_TEXT_SIZE];
-    nilai_clock_format(demo->business.from_ms, from);
-    nilai_clock_format(demo->feed_state.sim_ms, until);
-    printf("nilai demo: simulated %.10s to %.10s\n", from, until);
-    print_events(demo, end_ns);
-    print_customers(&demo->counts);
-    print_changes(&demo->counts);
-    uint64_t bad = 0;
+    struct nilai_demo_summary summary = {
+        .from_ms = demo->business.from_ms,
+        .begin_ns = demo->begin_ns,
+        .end_ns = end_ns,
+        .events = demo->newer.events,
+        .feed = &demo->feed_state,
+        .counts = &demo->counts,
+    };
     for (int class = NILAI_REJECT_NONE + 1; class < NILAI_REJECT_CLASSES; class++)
-        bad += nilai_server_read(demo->server, NILAI_COUNTER_BAD + class);
-    fputs("  bad events ", stdout);
-    print_counted(bad, ", set aside in the dead-letter topic with the reason\n");
-    fflush(stdout);
+        summary.bad += nilai_server_read(demo->server, NILAI_COUNTER_BAD + class);
+    nilai_demo_summary_print(&summary);
 }
 
 /* What was sent shall be counted before the sum is taken. */

@@ -176,3 +176,15 @@ bool nilai_demo_tally_take(struct nilai_demo_tally *tally, enum nilai_demo_news 
     pthread_mutex_unlock(&tally->lock);
     return found;
 }
+
+uint64_t nilai_demo_tally_changes(const struct nilai_demo_counts *counts)
+{
+    return counts->band_changes[0] + counts->band_changes[1] + counts->value_changes[0] +
+           counts->value_changes[1];
+}
+
+uint64_t nilai_demo_tally_customers(const struct nilai_demo_counts *counts)
+{
+    return counts->bands[NILAI_BAND_LOW] + counts->bands[NILAI_BAND_MEDIUM] +
+           counts->bands[NILAI_BAND_HIGH];
+}

@@ -54,4 +54,8 @@ void nilai_demo_tally_read(struct nilai_demo_tally *tally, struct nilai_demo_cou
 bool nilai_demo_tally_take(struct nilai_demo_tally *tally, enum nilai_demo_news kind,
                            struct nilai_effect *effect);
 
+/* Sums of what was read: all changes, all customers who have bought. */
+uint64_t nilai_demo_tally_changes(const struct nilai_demo_counts *counts);
+uint64_t nilai_demo_tally_customers(const struct nilai_demo_counts *counts);
+
 #endif
