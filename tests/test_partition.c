@@ -376,13 +376,21 @@ struct visits {
     int live, gone;
 };
 
-static void visit(void *context, struct nilai_text id, const struct nilai_customer *customer,
+static bool visit(void *context, struct nilai_text id, const struct nilai_customer *customer,
                   const struct nilai_service *service)
 {
     struct visits *visits = context;
     (void)id, (void)service;
     visits->live += customer != NULL;
     visits->gone += customer == NULL;
+    return true;
+}
+
+static bool visit_few(void *context, struct nilai_text id, const struct nilai_customer *customer,
+                      const struct nilai_service *service)
+{
+    struct visits *visits = context;
+    return visits->live + visits->gone < 3 && visit(context, id, customer, service);
 }
 
 static struct visits take(struct nilai_partition *partition)
@@ -411,6 +419,33 @@ TEST(touched_customers_are_told_once)
     struct visits second = take(partition);
     CHECK_EQ(second.live, 1);
     CHECK_EQ(second.gone, 1);
+    nilai_partition_destroy(partition);
+}
+
+/* Goal: a feed that is full for now is told of the rest later, and of nobody twice.
+ * Method: customers who came and who were erased, three a call. */
+TEST(touched_customers_wait_until_they_are_taken)
+{
+    enum { MANY = 200 };
+    struct nilai_model model = default_model();
+    struct nilai_partition *partition = open_partition(&model, true);
+    int live = 0, gone = 0;
+    for (int i = 0; i < MANY; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "c%d", i);
+        run_one(partition, purchase_of(name, "a", TEST_START_MS), NULL);
+        if (i % 4 == 0)
+            run_one(partition, erasure_of(name, "b", TEST_START_MS), NULL);
+    }
+    for (int calls = 0; calls < (MANY + 2) / 3; calls++) {
+        struct visits visits = {0};
+        nilai_partition_take_touched(partition, visit_few, &visits);
+        CHECK(visits.live + visits.gone <= 3);
+        live += visits.live, gone += visits.gone;
+    }
+    CHECK_EQ(live, MANY - MANY / 4);
+    CHECK_EQ(gone, MANY / 4);
+    CHECK_EQ(take(partition).live, 0);
     nilai_partition_destroy(partition);
 }
 

@@ -9,15 +9,6 @@
 
 enum { CLOUDEVENT_HEADERS = 6, ERROR_HEADERS = 6 };
 
-/* A message of the feed that waits for room: its key and value follow. */
-struct waiting {
-    struct waiting *next;
-    struct nilai_message_headers headers;
-    bool tombstone;
-    size_t key_size, value_size;
-    char bytes[];
-};
-
 struct nilai_emitter {
     const struct nilai_config *config;
     struct nilai_sink *sink;
@@ -27,7 +18,6 @@ struct nilai_emitter {
     struct nilai_header *originals; /* of a dead letter; grows to the largest seen */
     size_t original_count, original_room;
     bool out_of_memory;
-    struct waiting *first_waiting, **last_waiting;
     int64_t feed_at_ms;
     enum nilai_status feed_status;
 };
@@ -40,7 +30,6 @@ struct nilai_emitter *nilai_emitter_create(const struct nilai_config *config,
         return NULL;
     emitter->config = config;
     emitter->sink = sink;
-    emitter->last_waiting = &emitter->first_waiting;
     emitter->content_type = config->output_format == NILAI_FORMAT_JSON ? "application/json"
                                                                        : "application/msgpack";
     for (size_t topic = 0; topic < config->input_topic_count; topic++)
@@ -57,11 +46,6 @@ void nilai_emitter_destroy(struct nilai_emitter *emitter)
 {
     if (emitter == NULL)
         return;
-    while (emitter->first_waiting != NULL) {
-        struct waiting *waiting = emitter->first_waiting;
-        emitter->first_waiting = waiting->next;
-        free(waiting);
-    }
     if (emitter->encoder != NULL)
         nilai_encoder_destroy(emitter->encoder);
     free(emitter->originals);
@@ -192,50 +176,24 @@ static enum nilai_status put_customer(struct nilai_emitter *emitter, const char 
     return nilai_sink_put(emitter->sink, &output);
 }
 
-static enum nilai_status keep_waiting(struct nilai_emitter *emitter, struct nilai_text id,
-                                      const char *value, size_t value_size,
-                                      const struct nilai_message_headers *message)
-{
-    struct waiting *waiting = malloc(sizeof *waiting + id.size + value_size);
-    if (waiting == NULL)
-        return NILAI_NO_MEMORY;
-    *waiting = (struct waiting){.tombstone = value == NULL,
-                                .key_size = id.size,
-                                .value_size = value_size};
-    memcpy(waiting->bytes, id.data, id.size);
-    if (value != NULL) {
-        waiting->headers = *message;
-        memcpy(waiting->bytes + id.size, value, value_size);
-    }
-    *emitter->last_waiting = waiting;
-    emitter->last_waiting = &waiting->next;
-    return NILAI_OK;
-}
-
-static void feed_one(void *context, struct nilai_text id, const struct nilai_customer *customer,
+static bool feed_one(void *context, struct nilai_text id, const struct nilai_customer *customer,
                      const struct nilai_service *service)
 {
     struct nilai_emitter *emitter = context;
     struct nilai_message_headers message;
     const char *value = NULL;
     size_t value_size = 0;
-    if (emitter->feed_status != NILAI_OK)
-        return;
     if (customer != NULL) {
         nilai_encode_begin(emitter->encoder);
         nilai_message_encode_customer(emitter->encoder, &emitter->config->model, id,
                                       emitter->feed_at_ms, customer, service);
         emitter->feed_status = nilai_encode_end(emitter->encoder, &value, &value_size);
         if (emitter->feed_status != NILAI_OK)
-            return;
+            return false;
         nilai_message_customer_headers(id, emitter->feed_at_ms, customer, &message);
     }
-    enum nilai_status status = NILAI_AGAIN;
-    if (emitter->first_waiting == NULL) /* else it would overtake an older state */
-        status = put_customer(emitter, id.data, id.size, value, value_size, &message);
-    if (status == NILAI_AGAIN)
-        status = keep_waiting(emitter, id, value, value_size, &message);
-    emitter->feed_status = status;
+    emitter->feed_status = put_customer(emitter, id.data, id.size, value, value_size, &message);
+    return emitter->feed_status == NILAI_OK;
 }
 
 enum nilai_status nilai_emit_feed(struct nilai_emitter *emitter, struct nilai_partition *state)
@@ -244,22 +202,4 @@ enum nilai_status nilai_emit_feed(struct nilai_emitter *emitter, struct nilai_pa
     emitter->feed_status = NILAI_OK;
     nilai_partition_take_touched(state, feed_one, emitter);
     return emitter->feed_status;
-}
-
-enum nilai_status nilai_emit_flush_feed(struct nilai_emitter *emitter)
-{
-    while (emitter->first_waiting != NULL) {
-        struct waiting *waiting = emitter->first_waiting;
-        enum nilai_status status
-            = put_customer(emitter, waiting->bytes, waiting->key_size,
-                           waiting->tombstone ? NULL : waiting->bytes + waiting->key_size,
-                           waiting->value_size, &waiting->headers);
-        if (status != NILAI_OK)
-            return status;
-        emitter->first_waiting = waiting->next;
-        if (emitter->first_waiting == NULL)
-            emitter->last_waiting = &emitter->first_waiting;
-        free(waiting);
-    }
-    return NILAI_OK;
 }

@@ -132,11 +132,12 @@ static enum nilai_status step(struct nilai_worker *worker)
     return NILAI_OK;
 }
 
-static void forget_touched(void *context, struct nilai_text id,
+static bool forget_touched(void *context, struct nilai_text id,
                            const struct nilai_customer *customer,
                            const struct nilai_service *service)
 {
     (void)context, (void)id, (void)customer, (void)service;
+    return true;
 }
 
 static void finish_turn(struct nilai_worker *worker)
@@ -155,18 +156,12 @@ static void finish_turn(struct nilai_worker *worker)
 static enum nilai_status empty_touched(struct nilai_worker *worker, bool suppressed)
 {
     struct nilai_partition *state = nilai_lane_state(worker->busy);
-    if (!worker->options.config->customers_feed)
+    if (!worker->options.config->customers_feed || !nilai_partition_touched_full(state))
         return NILAI_OK;
-    if (nilai_partition_touched_full(state)) {
-        enum nilai_status status = NILAI_OK;
-        if (suppressed)
-            nilai_partition_take_touched(state, forget_touched, NULL);
-        else
-            status = nilai_emit_feed(worker->emitter, state);
-        if (status != NILAI_OK)
-            return checked_put(worker, status);
-    }
-    return checked_put(worker, nilai_emit_flush_feed(worker->emitter));
+    if (!suppressed)
+        return checked_put(worker, nilai_emit_feed(worker->emitter, state));
+    nilai_partition_take_touched(state, forget_touched, NULL);
+    return NILAI_OK;
 }
 
 /* Goes on with the turn at hand. NILAI_AGAIN: the sink has no room. NILAI_BUSY: there is more to
@@ -251,13 +246,10 @@ static enum nilai_status put_feed(struct nilai_worker *worker)
     enum nilai_status status = NILAI_OK;
     if (!worker->options.config->customers_feed)
         return NILAI_OK;
-    for (size_t lane = 0; lane < worker->lane_count && !worker->feed_waits; lane++) {
+    for (size_t lane = 0; lane < worker->lane_count && status == NILAI_OK; lane++) {
         if (nilai_lane_is_dirty(worker->lanes[lane]))
             status = nilai_emit_feed(worker->emitter, nilai_lane_state(worker->lanes[lane]));
-        if (status != NILAI_OK)
-            return checked_put(worker, status);
     }
-    status = nilai_emit_flush_feed(worker->emitter);
     worker->feed_waits = status == NILAI_AGAIN;
     return checked_put(worker, status);
 }

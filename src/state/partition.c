@@ -445,20 +445,34 @@ static bool is_known(const struct nilai_partition *partition, struct nilai_text 
            NILAI_OK;
 }
 
+static bool take_erased(struct nilai_partition *partition, nilai_touched_fn visit, void *context)
+{
+    uint32_t told = 0;
+    for (; told < partition->erased_count; told++) {
+        struct nilai_text id = {partition->erased_ids[told].bytes, partition->erased_ids[told].size};
+        if (!is_known(partition, id) /* who came back is among the touched */
+            && !visit(context, id, NULL, NULL))
+            break;
+    }
+    partition->erased_count -= told;
+    memmove(partition->erased_ids, partition->erased_ids + told,
+            partition->erased_count * sizeof *partition->erased_ids);
+    return partition->erased_count == 0;
+}
+
 void nilai_partition_take_touched(struct nilai_partition *partition, nilai_touched_fn visit,
                                   void *context)
 {
     NILAI_ASSERT(partition->options.feed);
-    for (uint32_t i = 0; i < partition->erased_count; i++) {
-        struct nilai_text id = {partition->erased_ids[i].bytes, partition->erased_ids[i].size};
-        if (!is_known(partition, id)) /* who came back is among the touched */
-            visit(context, id, NULL, NULL);
-    }
-    partition->erased_count = 0;
-
     uint32_t from = 0, number;
-    while (nilai_touched_take(&partition->touched, &from, &number))
-        visit(context, nilai_table_id(partition->table, number),
-              nilai_table_customer(partition->table, number),
-              nilai_table_service(partition->table, number));
+    bool more = take_erased(partition, visit, context);
+    while (more && nilai_touched_take(&partition->touched, &from, &number)) {
+        more = visit(context, nilai_table_id(partition->table, number),
+                     nilai_table_customer(partition->table, number),
+                     nilai_table_service(partition->table, number));
+        if (!more) {
+            enum nilai_status kept = nilai_touched_add(&partition->touched, number);
+            NILAI_ASSERT(kept == NILAI_OK); /* it had its place */
+        }
+    }
 }

@@ -30,11 +30,9 @@ NILAI_MUST_CHECK enum nilai_status
 nilai_emit_dead_letter(struct nilai_emitter *emitter, struct nilai_source *source,
                        const struct nilai_arrival *arrival, uint32_t topic, int32_t partition);
 
-/* The feed: the latest state of every customer touched since the last call. Messages for
- * which the sink has no room are kept (the list of touched customers is bounded), and
- * nilai_emit_flush_feed tries them again. */
+/* The feed: the latest state of every customer touched since the last call. NILAI_AGAIN: the
+ * rest of them are still to come. */
 NILAI_MUST_CHECK enum nilai_status nilai_emit_feed(struct nilai_emitter *emitter,
                                                    struct nilai_partition *state);
-NILAI_MUST_CHECK enum nilai_status nilai_emit_flush_feed(struct nilai_emitter *emitter);
 
 #endif

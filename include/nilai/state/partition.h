@@ -85,8 +85,9 @@ void nilai_partition_read_counts(const struct nilai_partition *partition,
                                  struct nilai_partition_counts *counts);
 
 /* Calls `visit` once for each customer touched since the last call (with options.feed):
- * with its record, or with NULL when it was erased. */
-typedef void (*nilai_touched_fn)(void *context, struct nilai_text id,
+ * with its record, or with NULL when it was erased. When it answers false, that customer and
+ * the rest are left for the next call. */
+typedef bool (*nilai_touched_fn)(void *context, struct nilai_text id,
                                  const struct nilai_customer *customer,
                                  const struct nilai_service *service);
 void nilai_partition_take_touched(struct nilai_partition *partition, nilai_touched_fn visit,
