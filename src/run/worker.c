@@ -468,7 +468,7 @@ static void on_assigned(void *context, struct nilai_assigned *list, size_t list_
         if (lanes[index] == NULL || !make_parking(worker, list_count)) {
             worker->failure = fail(worker, NILAI_NO_MEMORY, "out of memory for a partition");
             /* A hole would be in nobody's hands: keep those before it, end with the failure. */
-            for (size_t other = index + 1; other < list_count; other++) {
+            for (size_t other = index; other < list_count; other++) {
                 if (lanes[other] != NULL)
                     drop_lane(worker, lanes[other]);
             }
