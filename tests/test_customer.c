@@ -367,6 +367,9 @@ TEST(every_reason_is_explained)
         nilai_explain_reason(&reason, &facts, text);
         CHECK(strlen(text) > 10 && text[strlen(text) - 1] == '.');
     }
+    const struct nilai_reason faint = {NILAI_SIGNAL_REFUND, -0.001};
+    nilai_explain_reason(&faint, &facts, text);
+    CHECK(strstr(text, "0.00") == NULL);
     const struct nilai_reason silence = {NILAI_REASON_SILENCE, 1}, often = {NILAI_REASON_BUYS_OFTEN, -1};
     nilai_explain_reason(&silence, &facts, text);
     CHECK(strstr(text, "45.2") != NULL && strstr(text, "12.3") != NULL);

@@ -1,5 +1,6 @@
 #include "nilai/customer/explain.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "nilai/customer/signals.h"
@@ -47,6 +48,16 @@ static void explain_habit(const struct nilai_explain_facts *facts, const char *h
                  facts->purchase_days, facts->span_days + 1);
 }
 
+static void explain_signal(const struct nilai_reason *reason, char *text)
+{
+    NILAI_ASSERT(reason->code < NILAI_SIGNALS);
+    if (fabs(reason->points) < 0.005)
+        snprintf(text, NILAI_EXPLAIN_SIZE, "%s; this is nearly forgotten.", happened[reason->code]);
+    else
+        snprintf(text, NILAI_EXPLAIN_SIZE, "%s; this now weighs %+.2f.", happened[reason->code],
+                 reason->points);
+}
+
 void nilai_explain_reason(const struct nilai_reason *reason, const struct nilai_explain_facts *facts,
                           char text[static NILAI_EXPLAIN_SIZE])
 {
@@ -61,8 +72,6 @@ void nilai_explain_reason(const struct nilai_reason *reason, const struct nilai_
         explain_habit(facts, "Buys often", text);
         break;
     default:
-        NILAI_ASSERT(reason->code < NILAI_SIGNALS);
-        snprintf(text, NILAI_EXPLAIN_SIZE, "%s; this now weighs %+.2f.", happened[reason->code],
-                 reason->points);
+        explain_signal(reason, text);
     }
 }

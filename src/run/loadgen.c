@@ -50,7 +50,7 @@ static const struct nilai_option loadgen_options[] = {
     {"span", "DURATION", "the simulated time that the events fill, default 365d"},
     {"skew", "X", "how unequal purchase rates are: 0 alike, 1 as in the data (default), to 10"},
     {"grievance", "X", "how much bad tickets add to the odds of leaving: 1 nothing, default 1.5"},
-    {"late", "SHARE", "share of events that come after later ones, default 0"},
+    {"late", "SHARE", "share of events that come after later ones of any customer, default 0"},
     {"duplicate", "SHARE", "share of events that are repeated, default 0"},
     {"bad", "SHARE", "share of events that must be refused, default 0"},
     {"bad-classes", "LIST", "of which classes, separated by commas"},
