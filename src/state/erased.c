@@ -16,6 +16,7 @@ struct slot {
 struct nilai_erased {
     struct slot *slots;
     uint64_t slot_count, used, entries_max;
+    uint64_t hash_seed;
     int64_t remember_ms;
     int64_t latest_ts_ms; /* of all entries: an event after it needs no look-up */
 };
@@ -28,7 +29,8 @@ static struct slot *slots_create(uint64_t count)
     return slots;
 }
 
-struct nilai_erased *nilai_erased_create(int64_t remember_ms, uint64_t entries_max)
+struct nilai_erased *nilai_erased_create(int64_t remember_ms, uint64_t entries_max,
+                                         uint64_t hash_seed)
 {
     struct nilai_erased *erased = malloc(sizeof *erased);
     if (erased == NULL)
@@ -37,6 +39,7 @@ struct nilai_erased *nilai_erased_create(int64_t remember_ms, uint64_t entries_m
         .slots = slots_create(SLOTS_MIN),
         .slot_count = SLOTS_MIN,
         .entries_max = entries_max,
+        .hash_seed = hash_seed,
         .remember_ms = remember_ms,
         .latest_ts_ms = -1,
     };
@@ -56,10 +59,12 @@ void nilai_erased_destroy(struct nilai_erased *erased)
 }
 
 /* The slot of that hash, or the free one where it belongs. */
-static struct slot *slot_for(struct slot *slots, uint64_t count, struct nilai_hash_wide hash)
+static struct slot *slot_for(const struct nilai_erased *erased, struct nilai_hash_wide hash)
 {
-    for (uint64_t at = hash.low & (count - 1);; at = (at + 1) & (count - 1)) {
-        struct slot *slot = &slots[at];
+    uint64_t mask = erased->slot_count - 1;
+    uint64_t home = nilai_hash_seeded(&hash, sizeof hash, erased->hash_seed);
+    for (uint64_t at = home & mask;; at = (at + 1) & mask) {
+        struct slot *slot = &erased->slots[at];
         if (slot->clock_ms < 0 || (slot->hash.low == hash.low && slot->hash.high == hash.high))
             return slot;
     }
@@ -72,7 +77,7 @@ static bool expired(const struct nilai_erased *erased, const struct slot *slot, 
 
 static void put(struct nilai_erased *erased, struct slot entry)
 {
-    struct slot *slot = slot_for(erased->slots, erased->slot_count, entry.hash);
+    struct slot *slot = slot_for(erased, entry.hash);
     erased->used += slot->clock_ms < 0;
     *slot = entry;
     if (entry.ts_ms > erased->latest_ts_ms)
@@ -128,8 +133,7 @@ bool nilai_erased_covers(const struct nilai_erased *erased, struct nilai_text id
 {
     if (ts_ms > erased->latest_ts_ms)
         return false;
-    const struct slot *slot =
-        slot_for(erased->slots, erased->slot_count, nilai_hash_wide(id.data, id.size));
+    const struct slot *slot = slot_for(erased, nilai_hash_wide(id.data, id.size));
     return slot->clock_ms >= 0 && !expired(erased, slot, clock_ms) && ts_ms <= slot->ts_ms;
 }
 

@@ -66,7 +66,8 @@ struct nilai_partition *nilai_partition_create(const struct nilai_partition_opti
     partition->timers = nilai_timers_create();
     partition->erased =
         nilai_erased_create(options->erase_remember_ms,
-                            options->limits.memory_max_bytes / ERASED_SHARE / ERASED_ENTRY_BYTES + 1);
+                            options->limits.memory_max_bytes / ERASED_SHARE / ERASED_ENTRY_BYTES + 1,
+                            options->limits.hash_seed);
     if (options->feed)
         partition->erased_ids = calloc(ERASED_MAX, sizeof *partition->erased_ids);
     if (partition->table == NULL || partition->timers == NULL || partition->erased == NULL ||

@@ -13,8 +13,10 @@
 
 struct nilai_erased;
 
-/* NULL when out of memory. At most `entries_max` erasures are remembered at once. */
-struct nilai_erased *nilai_erased_create(int64_t remember_ms, uint64_t entries_max);
+/* NULL when out of memory. At most `entries_max` erasures are remembered at once. `hash_seed` keeps
+ * chosen ids from crowding together. */
+struct nilai_erased *nilai_erased_create(int64_t remember_ms, uint64_t entries_max,
+                                         uint64_t hash_seed);
 void nilai_erased_destroy(struct nilai_erased *erased);
 
 /* Remembers an erasure; an earlier one of the same customer is replaced. NILAI_FULL: too many

@@ -7,10 +7,10 @@
  * which fills an array of bounded size:
  *
  *     nilai_partition_begin(partition, &turn);
- *     do {
- *         done = nilai_partition_step(partition, &effects);
- *         ... send the effects, wait for room ...
- *     } while (!done);
+ *     for (bool done = false; !done;) {
+ *         status = nilai_partition_step(partition, &effects, &done);
+ *         ... send the effects, of which there may be none yet, wait for room ...
+ *     }
  *
  * Thread: one writer; nilai_table_read on nilai_partition_table from any thread.
  */
