@@ -77,7 +77,7 @@ static void fill(struct subject *subject, const struct nilai_model *model)
     subject->price = 0;
     struct nilai_table_stats stats;
     nilai_table_stats(nilai_partition_table(subject->partition), &stats);
-    subject->memory_bytes = stats.memory_bytes / stats.customers;
+    subject->memory_bytes = nilai_partition_memory_bytes(subject->partition) / stats.customers;
 }
 
 static void run_round(struct subject *subject, uint32_t steps, int round)
@@ -99,7 +99,7 @@ static void check(struct subject *subject)
     bench_must(counts.events[NILAI_PURCHASE] == subject->applied, "every event is applied");
     bench_must(counts.changes_band + counts.changes_value == subject->customers,
                "first purchases change, free ones do not");
-    printf("  %" PRIu32 " customers: %" PRIu64 " bytes each, without timers\n", subject->customers,
+    printf("  %" PRIu32 " customers: %" PRIu64 " bytes each, none with a service record\n", subject->customers,
            subject->memory_bytes);
 }
 

@@ -141,3 +141,8 @@ uint64_t nilai_erased_count(const struct nilai_erased *erased)
 {
     return erased->used;
 }
+
+uint64_t nilai_erased_memory_bytes(const struct nilai_erased *erased)
+{
+    return erased->slot_count * sizeof *erased->slots;
+}

@@ -423,6 +423,14 @@ int64_t nilai_partition_next_ms(const struct nilai_partition *partition)
     return next_s > NILAI_TIME_MAX_MS / 1000 ? INT64_MAX : next_s * 1000;
 }
 
+uint64_t nilai_partition_memory_bytes(const struct nilai_partition *partition)
+{
+    struct nilai_table_stats stats;
+    nilai_table_stats(partition->table, &stats);
+    return stats.memory_bytes + nilai_timers_memory_bytes(partition->timers) +
+           nilai_erased_memory_bytes(partition->erased) + partition->touched.numbers / 8;
+}
+
 const struct nilai_table *nilai_partition_table(const struct nilai_partition *partition)
 {
     return partition->table;

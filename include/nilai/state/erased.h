@@ -29,6 +29,7 @@ bool nilai_erased_covers(const struct nilai_erased *erased, struct nilai_text id
                          int64_t clock_ms);
 
 /* How many are held, some of which may have expired. */
+uint64_t nilai_erased_memory_bytes(const struct nilai_erased *erased);
 uint64_t nilai_erased_count(const struct nilai_erased *erased);
 
 #endif

@@ -80,6 +80,9 @@ int64_t nilai_partition_clock_ms(const struct nilai_partition *partition);
  * INT64_MAX: none. */
 int64_t nilai_partition_next_ms(const struct nilai_partition *partition);
 
+/* All that is allocated for customers: records, index, timers, erasures. */
+uint64_t nilai_partition_memory_bytes(const struct nilai_partition *partition);
+
 const struct nilai_table *nilai_partition_table(const struct nilai_partition *partition);
 void nilai_partition_read_counts(const struct nilai_partition *partition,
                                  struct nilai_partition_counts *counts);
