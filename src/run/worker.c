@@ -511,7 +511,7 @@ static bool survey(struct nilai_worker *worker)
         struct nilai_table_stats stats;
         nilai_table_stats(nilai_partition_table(nilai_lane_state(lane)), &stats);
         customers += stats.customers;
-        memory += nilai_partition_memory_bytes(nilai_lane_state(worker->lanes[lane]));
+        memory += nilai_partition_memory_bytes(nilai_lane_state(lane));
         lag += lag_of(worker, lane);
         replaying += nilai_lane_phase(lane) == NILAI_LANE_REPLAYING;
         if (nilai_lane_take_truncated(lane))
