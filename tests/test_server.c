@@ -69,6 +69,7 @@ static struct nilai_config *configure(struct mock *mock)
     CHECK_EQ(nilai_config_assign(config, "input.format", "json", &error), NILAI_OK);
     CHECK_EQ(nilai_config_assign(config, "input.topics", "purchases,tickets", &error), NILAI_OK);
     CHECK_EQ(nilai_config_assign(config, "workers", "2", &error), NILAI_OK);
+    CHECK_EQ(nilai_config_assign(config, "delivery", "at-least-once", &error), NILAI_OK);
     /* The mock cluster does not notice a member that leaves amid a rebalance. */
     CHECK_EQ(nilai_config_assign(config, "kafka.session.timeout.ms", "6000", &error), NILAI_OK);
     CHECK_EQ(nilai_config_finish(config, &error), NILAI_OK);

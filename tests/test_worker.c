@@ -1,6 +1,7 @@
 /*
  * A worker between an in-memory log and an in-memory broker. The broker keeps what it has
  * acknowledged, forgets the rest when the worker "crashes", and remembers committed positions.
+ * A transactional one keeps nothing but what a commit holds.
  */
 #include "nilai/run/worker.h"
 #include "test.h"
@@ -51,7 +52,7 @@ struct memory_source {
     bool at_end[TOPICS][PARTITIONS];
     bool give, take_away, lost; /* at the next poll */
     bool broken, failed; /* the next take fails, and the polls after it say why */
-    size_t outside;
+    size_t outside, restarts;
     int64_t farthest; /* messages taken and not given back, at most */
 };
 
@@ -148,6 +149,21 @@ static int64_t source_high(struct nilai_source *base, uint32_t topic, int32_t pa
     return source_of(base)->broker->log->sizes[topic][partition];
 }
 
+static enum nilai_status source_restart(struct nilai_source *base, struct nilai_error *error)
+{
+    (void)error;
+    struct memory_source *source = source_of(base);
+    bool lost = source->lost;
+    if (next_random(source->seed) % 3 == 0)
+        return NILAI_AGAIN;
+    source->lost = true;
+    source_revoke(source);
+    source->lost = lost;
+    source_assign(source);
+    source->restarts++;
+    return NILAI_OK;
+}
+
 static void source_leave(struct nilai_source *base)
 {
     source_revoke(source_of(base));
@@ -159,8 +175,8 @@ static void source_close(struct nilai_source *base)
 }
 
 static const struct nilai_source_ops memory_source_ops
-    = {source_poll,    source_take, source_give_back, source_headers,
-       source_high, source_leave, source_close};
+    = {source_poll, source_take,    source_give_back, source_headers,
+       source_high, source_restart, source_leave,     source_close};
 
 /* --- The sink --------------------------------------------------------------------------- */
 
@@ -177,6 +193,13 @@ struct memory_sink {
     size_t position_count;
     size_t refuse; /* so many of the next commits */
     bool broken, failed; /* as of the source */
+
+    /* A transactional one only. */
+    bool aborting;
+    size_t hold_max; /* messages that it takes while a commit is on its way */
+    uint64_t abort_odds; /* one of so many commits is aborted; 0: none */
+    bool answer_lost;    /* an aborted commit may have held all the same */
+    size_t aborts, asked_aborts;
 };
 
 static struct memory_sink *sink_of(struct nilai_sink *base)
@@ -281,7 +304,76 @@ static void sink_close(struct nilai_sink *base)
     (void)base;
 }
 
-static const struct nilai_sink_ops memory_sink_ops = {sink_put, sink_commit, sink_poll, sink_close};
+static const struct nilai_sink_ops memory_sink_ops
+    = {.put = sink_put, .commit = sink_commit, .poll = sink_poll, .close = sink_close};
+
+/* --- The transactional sink --------------------------------------------------------------- */
+
+/* The messages of the transaction, which are the first of those waiting, become visible. */
+static void keep_transaction(struct memory_sink *sink)
+{
+    for (size_t index = 0; index < sink->before_commit; index++) {
+        CHECK(sink->broker->kept_count < MESSAGES_MAX);
+        sink->broker->kept[sink->broker->kept_count++] = sink->waiting[index];
+    }
+    sink->waiting_count -= sink->before_commit;
+    memmove(sink->waiting, sink->waiting + sink->before_commit,
+            sink->waiting_count * sizeof *sink->waiting);
+    CHECK_EQ(end_commit(sink), NILAI_COMMIT_DONE);
+}
+
+static enum nilai_commit_state drop_everything(struct memory_sink *sink)
+{
+    while (sink->waiting_count > 0)
+        free_message(&sink->waiting[--sink->waiting_count]);
+    sink->committing = sink->aborting = false;
+    sink->aborts++;
+    return NILAI_COMMIT_ABORTED;
+}
+
+static enum nilai_status transaction_put(struct nilai_sink *base, const struct nilai_output *output)
+{
+    struct memory_sink *sink = sink_of(base);
+    CHECK(!sink->aborting);
+    if (sink->committing && sink->waiting_count - sink->before_commit >= sink->hold_max)
+        return NILAI_AGAIN;
+    return sink_put(base, output);
+}
+
+static enum nilai_status transaction_poll(struct nilai_sink *base, int timeout_ms,
+                                          enum nilai_commit_state *state,
+                                          struct nilai_error *error)
+{
+    (void)timeout_ms, (void)error;
+    struct memory_sink *sink = sink_of(base);
+    *state = sink->committing ? NILAI_COMMIT_RUNNING : NILAI_COMMIT_IDLE;
+    if (next_random(sink->seed) % 3 == 0)
+        return NILAI_OK; /* it takes a while */
+    if (sink->committing && sink->abort_odds > 0
+        && next_random(sink->seed) % sink->abort_odds == 0) {
+        if (sink->answer_lost && next_random(sink->seed) % 2 == 0)
+            keep_transaction(sink);
+        *state = drop_everything(sink);
+    } else if (sink->committing) {
+        keep_transaction(sink);
+        *state = NILAI_COMMIT_DONE;
+    } else if (sink->aborting) {
+        *state = drop_everything(sink);
+    }
+    return NILAI_OK;
+}
+
+static void transaction_abort(struct nilai_sink *base)
+{
+    sink_of(base)->aborting = true;
+    sink_of(base)->asked_aborts++;
+}
+
+static const struct nilai_sink_ops transaction_sink_ops = {.put = transaction_put,
+                                                           .commit = sink_commit,
+                                                           .poll = transaction_poll,
+                                                           .abort = transaction_abort,
+                                                           .close = sink_close};
 
 /* --- The stage -------------------------------------------------------------------------- */
 
@@ -393,7 +485,7 @@ static void stage_close(struct stage *stage, bool crash)
     CHECK_EQ(stage->budget.used_bytes, 0);
     for (size_t index = 0; index < stage->sink.waiting_count; index++)
         free_message(&stage->sink.waiting[index]);
-    if (!crash) /* all was acknowledged, for otherwise it would not have been committed */
+    if (!crash) /* all was acknowledged, or taken back, for otherwise it would not have been committed */
         CHECK_EQ(stage->sink.waiting_count, 0);
     free(stage->sink.waiting);
 }
@@ -497,6 +589,18 @@ static void check_same(const struct broker *actual, const struct broker *expecte
         CHECK_EQ(by_content(&actual->kept[index], &expected->kept[index]), 0);
 }
 
+/* What the feed said last; NULL: nothing. */
+static const struct message *latest_state(const struct broker *broker, const char *customer)
+{
+    const struct message *latest = NULL;
+    for (size_t index = 0; index < broker->kept_count; index++) {
+        if (broker->kept[index].topic == NILAI_OUTPUT_CUSTOMERS
+            && strcmp(broker->kept[index].key, customer) == 0)
+            latest = &broker->kept[index];
+    }
+    return latest;
+}
+
 /* What one uninterrupted worker publishes. */
 static struct broker *reference(struct log *log)
 {
@@ -547,6 +651,123 @@ TEST(nothing_is_lost_whenever_the_worker_dies)
     CHECK(crashes > 40);
     CHECK(repeated > 0); /* else the crashes hit nothing */
     broker_close(expected);
+    free(log);
+}
+
+static void make_transactional(struct stage *stage, uint64_t *seed)
+{
+    stage->sink.base.ops = &transaction_sink_ops;
+    free(stage->sink.waiting); /* a transaction has no limit of its own */
+    stage->sink.room = MESSAGES_MAX;
+    stage->sink.waiting = calloc(stage->sink.room, sizeof *stage->sink.waiting);
+    CHECK(stage->sink.waiting != NULL);
+    stage->sink.hold_max = next_random(seed) % 50;
+    stage->sink.abort_odds = next_random(seed) % 6;
+    stage->sink.answer_lost = next_random(seed) % 2 == 0;
+}
+
+/* The group takes everything away, in order or without asking, and mostly gives it back. */
+static void maybe_rebalance(struct stage *stage, uint64_t *seed)
+{
+    if (next_random(seed) % 12 != 0)
+        return;
+    stage->source.lost = next_random(seed) % 2 == 0;
+    stage->source.take_away = stage->source.give = true;
+}
+
+/* Goal: with a sink that publishes only what is committed, and takes back the rest, everything
+ * comes once: whenever the worker dies, whatever the sink aborts, also when the commit held and
+ * only its answer was lost, and whenever the group takes partitions away.
+ * Method: all of that at random, against the reference; no message may come twice. */
+TEST(what_a_transactional_sink_takes_back_comes_again_once)
+{
+    uint64_t seed = test_seed(13);
+    configure();
+    config.commit_interval_ms = 20;
+    struct log *log = make_log(&seed, 400);
+    struct broker *expected = reference(log);
+    size_t aborts = 0, asked = 0, restarts = 0, crashes = 0;
+    for (int trial = 0; trial < 40; trial++) {
+        struct broker *broker = broker_open(log);
+        struct stage stage;
+        bool done = false;
+        for (int life = 0; !done; life++) {
+            stage_open(&stage, broker, next_random(&seed), true);
+            make_transactional(&stage, &seed);
+            uint64_t rounds = next_random(&seed) % (uint64_t)(8 + 8 * life);
+            while (rounds-- > 0 && !nilai_worker_is_done(stage.worker)) {
+                maybe_rebalance(&stage, &seed);
+                stage_round(&stage, 1 + (int64_t)(next_random(&seed) % 60));
+            }
+            done = nilai_worker_is_done(stage.worker);
+            bool crash = !done && next_random(&seed) % 4 != 0;
+            crashes += crash;
+            stage_close(&stage, crash);
+            aborts += stage.sink.aborts;
+            asked += stage.sink.asked_aborts;
+            restarts += stage.source.restarts;
+        }
+        CHECK_EQ(distinct(broker), 0);
+        check_same(broker, expected);
+        broker_close(broker);
+    }
+    CHECK(crashes > 40 && restarts > 40); /* else nothing was tried */
+    CHECK(asked > 20 && aborts > asked);
+    broker_close(expected);
+    free(log);
+}
+
+/* What the feed says of events, as opposed to the moment at which it was told. */
+static void check_same_history(const struct message *actual, const struct message *expected)
+{
+    const char *from = strstr(expected->value, "\"first_purchase_day\"");
+    const char *to = strstr(expected->value, ",\"next_deadline\"");
+    CHECK(from != NULL && to != NULL && from < to);
+    char *history = copy_text(from, (size_t)(to - from));
+    CHECK(strstr(history, "\"seq\"") != NULL);
+    CHECK(strstr(actual->value, history) != NULL);
+    free(history);
+}
+
+/* Goal: what is taken back also leaves no trace in the feed.
+ * Method: a feed through a small sink that aborts often; the latest state of everybody must be
+ * that of a worker that was never disturbed. */
+TEST(the_feed_survives_what_is_taken_back)
+{
+    uint64_t seed = test_seed(14);
+    configure();
+    config.customers_feed = true;
+    config.commit_interval_ms = 20;
+    struct log *log = make_log(&seed, 590);
+    struct broker *latest[2];
+    size_t aborts = 0;
+    for (int disturbed = 0; disturbed < 2; disturbed++) {
+        struct stage stage;
+        latest[disturbed] = broker_open(log);
+        stage_open(&stage, latest[disturbed], 1, true);
+        make_transactional(&stage, &seed);
+        stage.sink.abort_odds = disturbed != 0 ? 2 : 0;
+        for (int round = 0; round < 100000 && !nilai_worker_is_done(stage.worker); round++) {
+            if (disturbed != 0)
+                maybe_rebalance(&stage, &seed);
+            stage_round(&stage, 20);
+        }
+        stage_close(&stage, false);
+        aborts += disturbed != 0 ? stage.sink.aborts : 0;
+    }
+    CHECK(aborts > 0);
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        for (int number = 0; number < 17; number++) {
+            char customer[16];
+            snprintf(customer, sizeof customer, "c%d-%d", partition, number);
+            const struct message *calm = latest_state(latest[0], customer);
+            const struct message *other = latest_state(latest[1], customer);
+            CHECK(calm != NULL && other != NULL);
+            check_same_history(other, calm);
+        }
+    }
+    broker_close(latest[0]);
+    broker_close(latest[1]);
     free(log);
 }
 
@@ -825,13 +1046,8 @@ TEST(the_feed_tells_of_everybody_touched)
     for (int partition = 0; partition < PARTITIONS; partition++) {
         for (int number = 0; number < 17; number++) {
             char customer[16];
-            const struct message *latest = NULL;
             snprintf(customer, sizeof customer, "c%d-%d", partition, number);
-            for (size_t index = 0; index < broker->kept_count; index++) {
-                if (broker->kept[index].topic == NILAI_OUTPUT_CUSTOMERS
-                    && strcmp(broker->kept[index].key, customer) == 0)
-                    latest = &broker->kept[index];
-            }
+            const struct message *latest = latest_state(broker, customer);
             CHECK(latest != NULL);
             known++;
             if (latest->value == NULL) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "kafka_client.h"
 #include "nilai/base/clock.h"
@@ -13,7 +14,8 @@ enum {
     COMMITTED_TIMEOUT_MS = 10000,
     LEAVE_POLL_MS = 50,
     LEAVE_MAX_MS = 10000,
-    COMMITTED_TRIES = 4, /* less, in sum, than a watchdog's patience */
+    COMMITTED_MAX_MS = 45000, /* less than a watchdog's patience */
+    COMMITTED_PAUSE_MS = 50,
     /* What the library may hold of messages that were not taken, for a whole process: each
      * partition of each topic has its share. */
     QUEUED_KBYTES = 256 * 1024,
@@ -27,6 +29,8 @@ struct kafka_source {
     rd_kafka_t *client;
     rd_kafka_queue_t *events;  /* the group's, with errors */
     rd_kafka_queue_t **queues; /* [partition * topic_count + topic]; NULL: not read */
+    rd_kafka_topic_partition_list_t *given; /* by the group; NULL: nothing */
+    rd_kafka_consumer_group_metadata_t *group; /* when it was given */
     enum nilai_status failure;
     struct nilai_error error;
     bool leaving, abandoned;
@@ -146,19 +150,36 @@ static bool gather(const struct kafka_source *source,
     return seen == (size_t)given->cnt;
 }
 
+static int64_t now_ms(void)
+{
+    return (int64_t)(nilai_clock_monotonic_ns() / 1000000);
+}
+
+/* Offsets that lie in a transaction which is still open are not told (UNSTABLE_OFFSET_COMMIT):
+ * somebody who died left it, and the brokers end it after its time-out. */
 static bool read_committed(struct kafka_source *source, rd_kafka_topic_partition_list_t *given)
 {
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    for (int attempt = 0; attempt < COMMITTED_TRIES && given->cnt > 0; attempt++) {
-        code = rd_kafka_committed(source->client, given, COMMITTED_TIMEOUT_MS);
+    int64_t until_ms = now_ms() + COMMITTED_MAX_MS;
+    while (given->cnt > 0) {
+        int64_t left_ms = until_ms - now_ms();
+        if (left_ms <= 0)
+            break;
+        code = rd_kafka_committed(source->client, given,
+                                  left_ms < COMMITTED_TIMEOUT_MS ? (int)left_ms
+                                                                 : COMMITTED_TIMEOUT_MS);
         for (int index = 0; index < given->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; index++)
             code = given->elems[index].err;
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
             return true;
+        if (nilai_kafka_client_status(code) == NILAI_CONFIG)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = COMMITTED_PAUSE_MS * 1000000L}, NULL);
     }
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        fail(source, code, "committed offsets cannot be read", rd_kafka_err2str(code));
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (given->cnt > 0)
+        fail(source, code != RD_KAFKA_RESP_ERR_NO_ERROR ? code : RD_KAFKA_RESP_ERR__TIMED_OUT,
+             "committed offsets cannot be read", rd_kafka_err2str(code));
+    return given->cnt == 0;
 }
 
 /* The queue of a partition is taken out of the common one before every assign: the library
@@ -211,8 +232,19 @@ static void start_reading(struct kafka_source *source, const struct nilai_assign
     rd_kafka_topic_partition_list_destroy(starts);
 }
 
-static void on_assign(struct kafka_source *source, rd_kafka_topic_partition_list_t *given)
+static void forget_given(struct kafka_source *source)
 {
+    if (source->given != NULL)
+        rd_kafka_topic_partition_list_destroy(source->given);
+    if (source->group != NULL)
+        rd_kafka_consumer_group_metadata_destroy(source->group);
+    source->given = NULL;
+    source->group = NULL;
+}
+
+static void take_up(struct kafka_source *source)
+{
+    rd_kafka_topic_partition_list_t *given = source->given;
     struct nilai_assigned *list
         = calloc((size_t)source->options.partition_count, sizeof *list);
     size_t count;
@@ -233,6 +265,16 @@ static void on_assign(struct kafka_source *source, rd_kafka_topic_partition_list
     free(list);
 }
 
+/* The group's metadata is taken here and nowhere else: taken later, it might be that of a newer
+ * assignment, and let through what the group must refuse. */
+static void on_assign(struct kafka_source *source, const rd_kafka_topic_partition_list_t *given)
+{
+    forget_given(source);
+    source->given = rd_kafka_topic_partition_list_copy(given);
+    source->group = rd_kafka_consumer_group_metadata(source->client);
+    take_up(source);
+}
+
 static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
                          rd_kafka_topic_partition_list_t *given, void *context)
 {
@@ -248,6 +290,7 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
              && code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)
         fail(source, code, "rebalance", rd_kafka_err2str(code));
     close_queues(source);
+    forget_given(source);
     rd_kafka_assign(client, NULL);
 }
 
@@ -342,6 +385,20 @@ static int64_t source_high(struct nilai_source *base, uint32_t topic, int32_t pa
     return high;
 }
 
+static enum nilai_status source_restart(struct nilai_source *base, struct nilai_error *error)
+{
+    struct kafka_source *source = of(base);
+    if (source->given == NULL || rd_kafka_assignment_lost(source->client))
+        return NILAI_AGAIN;
+    source->base.listener.revoked(source->base.listener.context, true);
+    close_queues(source);
+    rd_kafka_assign(source->client, NULL);
+    take_up(source);
+    if (source->failure != NILAI_OK)
+        *error = source->error;
+    return source->failure;
+}
+
 /* Gives up what is assigned before the consumer is closed, and waits for the closing only for
  * a while: brokers that do not answer could hold it up for minutes. */
 static void source_leave(struct nilai_source *base)
@@ -373,6 +430,7 @@ static void source_close(struct nilai_source *base)
     if (source->client != NULL)
         rd_kafka_destroy_flags(source->client,
                                source->abandoned ? RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE : 0);
+    forget_given(source);
     free(source->queues);
     free(source);
 }
@@ -383,6 +441,7 @@ static const struct nilai_source_ops kafka_source_ops = {
     .give_back = source_give_back,
     .headers = source_headers,
     .high = source_high,
+    .restart = source_restart,
     .leave = source_leave,
     .close = source_close,
 };
@@ -391,6 +450,26 @@ struct rd_kafka_s *nilai_kafka_source_client(struct nilai_source *source)
 {
     NILAI_ASSERT(source->ops == &kafka_source_ops);
     return of(source)->client;
+}
+
+struct rd_kafka_consumer_group_metadata_s *nilai_kafka_source_group(struct nilai_source *source)
+{
+    NILAI_ASSERT(source->ops == &kafka_source_ops);
+    const rd_kafka_consumer_group_metadata_t *group = of(source)->group;
+    void *bytes = NULL;
+    size_t size;
+    rd_kafka_consumer_group_metadata_t *copy = NULL;
+    if (group == NULL)
+        return NULL;
+    /* The library has no other way to copy it. */
+    rd_kafka_error_t *error = rd_kafka_consumer_group_metadata_write(group, &bytes, &size);
+    if (error == NULL)
+        error = rd_kafka_consumer_group_metadata_read(&copy, bytes, size);
+    if (bytes != NULL)
+        rd_kafka_mem_free(NULL, bytes);
+    if (error != NULL)
+        rd_kafka_error_destroy(error);
+    return copy;
 }
 
 bool nilai_kafka_source_is_lost(struct nilai_source *source)

@@ -136,6 +136,7 @@ static enum nilai_status take_over(struct demo *demo, struct nilai_error *error)
         {"group", "nilai-demo"},
         {"workers", "1"},
         {"topics.create", "false"},
+        {"delivery", "at-least-once"}, /* emulated brokers forget the offsets of transactions */
         {"time.follow_wall_clock", "false"},
     };
     config->kafka_count = 0;

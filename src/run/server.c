@@ -196,6 +196,7 @@ static enum nilai_status create_loops(struct nilai_server *server, struct nilai_
                 .number = server->loop_count,
                 .partition_count = server->layout.partition_count,
                 .marks = server->options.exit_at_end ? &server->marks : NULL,
+                .connect_timeout_ms = server->options.connect_timeout_ms,
                 .budget = &server->budget,
                 .hash_seed = seed,
                 .observe = server->options.observe,

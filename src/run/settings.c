@@ -33,10 +33,12 @@
 /* By the values of the enums. */
 static const char *const input_formats[] = {"msgpack", "json", "auto", NULL};
 static const char *const output_formats[] = {"msgpack", "json", NULL};
+static const char *const deliveries[] = {"exactly-once", "at-least-once", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static_assert(NILAI_FORMAT_MSGPACK == 0 && NILAI_FORMAT_JSON == 1 && NILAI_FORMAT_AUTO == 2,
               "the order of input_formats");
+static_assert(NILAI_EXACTLY_ONCE == 0 && NILAI_AT_LEAST_ONCE == 1, "the order of deliveries");
 static_assert(NILAI_LOG_DEBUG == 0 && NILAI_LOG_ERROR == 3, "the order of log_levels");
 static_assert(NILAI_LOG_TEXT == 0 && NILAI_LOG_JSON == 1, "the order of log_formats");
 static_assert(sizeof(enum nilai_format) == sizeof(int), "choices are read and written as int");
@@ -77,9 +79,12 @@ const struct nilai_setting nilai_settings[] = {
           .automatic = "half of the machine's memory",
           .help = "The most memory that the customers of this process may take."),
 
+    CHOICE("delivery", delivery, deliveries, "exactly-once",
+           .help = "exactly-once publishes in transactions, for readers with read_committed; "
+                   "at-least-once does without, and may repeat changes after a crash."),
     RANGE("commit.interval", DURATION, commit_interval_ms, 1, 10 * SECOND_MS, .fallback = "100ms",
-          .help = "Time between two transactions: the delay of what is published against the "
-                  "cost of committing."),
+          .help = "Time between two commits: with exactly-once the delay of what is published, "
+                  "against the cost of committing."),
 
     BOOL("topics.create", topics_create, "false",
          .help = "Whether missing topics are created at the start; otherwise they are an error."),

@@ -34,6 +34,7 @@ struct nilai_worker {
     bool commit_running;
     int commits_refused; /* since `settle` began */
     bool feed_waits;
+    bool taken_back; /* by the sink: lanes with something to commit have gone too far */
     bool unsettled; /* what was last given up was not committed */
     bool assigned; /* the group has said what is ours, which may be nothing */
     int64_t now_ms, wall_ms;
@@ -298,9 +299,12 @@ static enum nilai_status poll_sink(struct nilai_worker *worker, int timeout_ms)
     enum nilai_commit_state state;
     enum nilai_status status = nilai_sink_poll(worker->options.sink, timeout_ms, &state,
                                                &worker->error);
-    if (status == NILAI_OK && (state == NILAI_COMMIT_DONE || state == NILAI_COMMIT_REFUSED))
+    if (status != NILAI_OK || state == NILAI_COMMIT_IDLE || state == NILAI_COMMIT_RUNNING)
+        return status;
+    if (worker->commit_running)
         end_commit(worker, state == NILAI_COMMIT_DONE);
-    return status;
+    worker->taken_back |= state == NILAI_COMMIT_ABORTED;
+    return NILAI_OK;
 }
 
 static enum nilai_status commit_if_due(struct nilai_worker *worker)
@@ -316,6 +320,8 @@ static enum nilai_status commit_if_due(struct nilai_worker *worker)
 /* One step towards everything being published and committed; true: it is, or cannot be. */
 static bool settle_step(struct nilai_worker *worker, enum nilai_status *status)
 {
+    if (worker->taken_back)
+        return true;
     *status = worker->busy != NULL ? advance_turn(worker) : NILAI_OK;
     if (*status == NILAI_OK && !worker->commit_running) {
         if (worker->commits_refused >= SETTLE_COMMITS_MAX || !is_dirty(worker))
@@ -348,6 +354,32 @@ static void settle(struct nilai_worker *worker)
                                  "it will be published again");
 }
 
+/* Whether anything was put that no commit holds. */
+static bool is_ahead(const struct nilai_worker *worker)
+{
+    return worker->busy != NULL || worker->commit_running || is_dirty(worker);
+}
+
+/* Has the sink take back what belongs to partitions that are no longer ours: else it would
+ * become visible with the next commit, next to what their new owner makes of the same events. */
+static void take_back(struct nilai_worker *worker)
+{
+    nilai_log(NILAI_LOG_INFO, "partitions are given up; what was not committed of them is "
+                              "taken back");
+    nilai_sink_abort(worker->options.sink);
+    for (int poll = 0; poll < SETTLE_POLLS_MAX && !worker->taken_back; poll++) {
+        enum nilai_status status = poll_sink(worker, SETTLE_POLL_MS);
+        if (status != NILAI_OK) {
+            worker->failure = status;
+            return;
+        }
+        count(worker, NILAI_COUNTER_BEATS, 1);
+    }
+    if (!worker->taken_back)
+        worker->failure = fail(worker, NILAI_UNREACHABLE,
+                               "the brokers did not end a transaction in time");
+}
+
 /* --- The group ------------------------------------------------------------------------ */
 
 static void drop_lane(struct nilai_worker *worker, struct nilai_lane *lane)
@@ -370,16 +402,21 @@ static void on_revoked(void *context, bool lost)
     struct nilai_worker *worker = context;
     if (!lost && worker->failure == NILAI_OK)
         settle(worker);
+    if (nilai_sink_can_abort(worker->options.sink) && worker->failure == NILAI_OK
+        && !worker->taken_back && is_ahead(worker))
+        take_back(worker);
     NILAI_ASSERT(worker->parked_count == 0);
-    for (size_t lane = 0; lane < worker->lane_count; lane++) {
-        if (worker->lanes[lane] == worker->busy) {
-            /* Half of a turn cannot be taken up again. */
-            drop_lane(worker, worker->lanes[lane]);
+    for (size_t index = 0; index < worker->lane_count; index++) {
+        struct nilai_lane *lane = worker->lanes[index];
+        /* Half of a turn cannot be taken up again. */
+        if (lane == worker->busy || (worker->taken_back && nilai_lane_is_dirty(lane))) {
+            drop_lane(worker, lane);
             continue;
         }
-        nilai_lane_rewind(worker->lanes[lane], worker->options.source, worker->now_ms);
-        worker->parked[worker->parked_count++] = worker->lanes[lane];
+        nilai_lane_rewind(lane, worker->options.source, worker->now_ms);
+        worker->parked[worker->parked_count++] = lane;
     }
+    worker->taken_back = false;
     worker->lane_count = 0;
     worker->feed_waits = false;
     worker->assigned = false; /* the group is about to say what comes instead */
@@ -544,6 +581,17 @@ static enum nilai_status survey_if_due(struct nilai_worker *worker)
     return NILAI_OK;
 }
 
+/* The lanes that went too far begin again. NILAI_AGAIN: not before the group has spoken. */
+static enum nilai_status restart(struct nilai_worker *worker)
+{
+    enum nilai_status status = NILAI_OK;
+    if (worker->lane_count > 0) /* else they are gone already */
+        status = nilai_source_restart(worker->options.source, &worker->error);
+    else
+        worker->taken_back = false;
+    return status == NILAI_OK ? worker->failure : status;
+}
+
 static enum nilai_status work(struct nilai_worker *worker, int64_t *wake_ms)
 {
     enum nilai_status status = poll_sink(worker, 0);
@@ -551,6 +599,8 @@ static enum nilai_status work(struct nilai_worker *worker, int64_t *wake_ms)
         status = nilai_source_poll(worker->options.source, &worker->error);
     if (status == NILAI_OK)
         status = worker->failure; /* of a call from within the poll */
+    if (status == NILAI_OK && worker->taken_back)
+        status = restart(worker);
     if (status == NILAI_OK && !worker->feed_waits)
         status = pump(worker, wake_ms);
     if (status == NILAI_OK)

@@ -10,6 +10,7 @@
 #include "nilai/base/clock.h"
 #include "nilai/io/kafka_sink.h"
 #include "nilai/io/kafka_source.h"
+#include "nilai/io/kafka_transaction_sink.h"
 
 enum { PULSE_MS = 100 };
 
@@ -126,22 +127,26 @@ static enum nilai_status open_source(struct nilai_worker_loop *loop, struct nila
 static enum nilai_status open_sink(struct nilai_worker_loop *loop, struct nilai_error *error)
 {
     const struct nilai_config *config = loop->options.config;
-    return nilai_kafka_sink_create(
-        &(struct nilai_kafka_sink_options){
-            .kafka = config->kafka,
-            .kafka_count = config->kafka_count,
-            .input_topics = loop->topics,
-            .input_topic_count = (uint32_t)config->input_topic_count,
-            .topics = {[NILAI_OUTPUT_CHURN_RISK] = config->churn_risk_topic,
-                       [NILAI_OUTPUT_VALUE_SEGMENT] = config->value_segment_topic,
-                       [NILAI_OUTPUT_CUSTOMERS]
-                       = config->customers_feed ? config->customers_topic : NULL,
-                       [NILAI_OUTPUT_DEAD_LETTER] = config->dead_letter_topic},
-            .source = loop->source,
-            .wake = wake,
-            .wake_context = loop,
-        },
-        &loop->sink, error);
+    const struct nilai_kafka_sink_options options = {
+        .kafka = config->kafka,
+        .kafka_count = config->kafka_count,
+        .input_topics = loop->topics,
+        .input_topic_count = (uint32_t)config->input_topic_count,
+        .topics = {[NILAI_OUTPUT_CHURN_RISK] = config->churn_risk_topic,
+                   [NILAI_OUTPUT_VALUE_SEGMENT] = config->value_segment_topic,
+                   [NILAI_OUTPUT_CUSTOMERS]
+                   = config->customers_feed ? config->customers_topic : NULL,
+                   [NILAI_OUTPUT_DEAD_LETTER] = config->dead_letter_topic},
+        .source = loop->source,
+        .wake = wake,
+        .wake_context = loop,
+    };
+    if (config->delivery == NILAI_AT_LEAST_ONCE)
+        return nilai_kafka_sink_create(&options, &loop->sink, error);
+    char id[2 * NILAI_CONFIG_TEXT_SIZE + 32];
+    snprintf(id, sizeof id, "%s-%s", config->group, loop->instance);
+    return nilai_kafka_transaction_sink_create(&options, id, loop->options.connect_timeout_ms,
+                                               &loop->sink, error);
 }
 
 static enum nilai_status open_worker(struct nilai_worker_loop *loop, struct nilai_error *error)

@@ -390,8 +390,8 @@ class Run(unittest.TestCase):
         self.assertIsNone(latest[b"ana"])
         self.assertEqual(json.loads(latest[b"bo"])["customer"], "bo")
 
-    def test_kill_9_loses_nothing(self):
-        scene = self.scene("killed")
+    def test_kill_9_loses_nothing_at_least_once(self):
+        scene = self.scene("killed", delivery="at-least-once")
         scene.create_inputs(6)
         self.check_ended(scene.run("--events", "150000", "--customers", "6000", "--seed", "12",
                                    "--late", "0.01", "--bad", "0.01", command="loadgen"))

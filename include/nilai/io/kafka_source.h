@@ -45,12 +45,18 @@ struct rd_kafka_s;
 /* The library's handle, for a sink that commits. */
 struct rd_kafka_s *nilai_kafka_source_client(struct nilai_source *source);
 
+struct rd_kafka_consumer_group_metadata_s;
+/* Who we are in the group, as it was when it gave us what we have: what is committed under it is
+ * refused once the group has moved on. A copy that the caller destroys; NULL when nothing is
+ * assigned, or out of memory. */
+struct rd_kafka_consumer_group_metadata_s *nilai_kafka_source_group(struct nilai_source *source);
+
 enum { NILAI_KAFKA_METADATA_SIZE = 64 };
 /* The metadata of a committed offset; -1 if `text` (may be NULL) is something else. */
 void nilai_kafka_metadata_format(int64_t clock_ms, char text[static NILAI_KAFKA_METADATA_SIZE]);
 int64_t nilai_kafka_metadata_parse(const char *text, size_t size);
 
-/* Whether committing would only harm: the group gave the partitions to others already. */
+/* Any thread. Whether committing would only harm: the group gave the partitions to others already. */
 bool nilai_kafka_source_is_lost(struct nilai_source *source);
 
 #endif

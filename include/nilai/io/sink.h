@@ -6,6 +6,10 @@
  * the next one. Never is a position durable before the output that goes with it: the plain
  * sink waits for the broker's acknowledgements first, a transactional one does both at once.
  *
+ * A transactional sink can also take back: what no commit holds is never seen by anybody. When
+ * it had to (NILAI_COMMIT_ABORTED), whoever put has gone further than what is published and
+ * must begin again from the committed positions.
+ *
  * Nothing here blocks but `poll` with a time-out and `close`. A sink belongs to one thread.
  */
 #ifndef NILAI_IO_SINK_H
@@ -19,6 +23,9 @@ enum nilai_commit_state {
     NILAI_COMMIT_DONE,    /* told once: the last one holds */
     NILAI_COMMIT_REFUSED, /* told once: the last one does not hold; output was written, the
                              positions are as before (the group moved on, say) */
+    NILAI_COMMIT_ABORTED, /* told once: everything put since the last commit that holds is gone,
+                             and no commit is on its way. Whether the last one held, if its answer
+                             got lost, only the committed positions tell */
 };
 
 struct nilai_sink;
@@ -33,6 +40,10 @@ struct nilai_sink_ops {
      * ends the worker: output was lost for good, and its positions are not committed. */
     enum nilai_status (*poll)(struct nilai_sink *sink, int timeout_ms,
                               enum nilai_commit_state *state, struct nilai_error *error);
+    /* Takes back everything that no commit holds, after the one on its way, if any, is decided;
+     * poll tells NILAI_COMMIT_ABORTED when it is done, and until then nothing may be put. NULL:
+     * this sink cannot. */
+    void (*abort)(struct nilai_sink *sink);
     /* Gives up what is not acknowledged yet and frees everything. */
     void (*close)(struct nilai_sink *sink);
 };
@@ -60,6 +71,16 @@ NILAI_MUST_CHECK static inline enum nilai_status nilai_sink_poll(struct nilai_si
                                                                  struct nilai_error *error)
 {
     return sink->ops->poll(sink, timeout_ms, state, error);
+}
+
+static inline bool nilai_sink_can_abort(const struct nilai_sink *sink)
+{
+    return sink->ops->abort != NULL;
+}
+
+static inline void nilai_sink_abort(struct nilai_sink *sink)
+{
+    sink->ops->abort(sink);
 }
 
 static inline void nilai_sink_close(struct nilai_sink *sink)

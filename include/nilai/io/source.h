@@ -48,6 +48,10 @@ struct nilai_source_ops {
                     nilai_header_fn visit, void *context);
     /* The offset after the newest message, as far as known; -1: not known. */
     int64_t (*high)(struct nilai_source *source, uint32_t topic, int32_t partition);
+    /* Begins again with what is assigned: `revoked` (as lost), then `assigned` with the positions
+     * as they are committed now. NILAI_AGAIN: the group is about to take it away, the next poll
+     * does; nothing was called. */
+    enum nilai_status (*restart)(struct nilai_source *source, struct nilai_error *error);
     /* Gives up what is assigned, after `revoked`; nothing can be taken any more. */
     void (*leave)(struct nilai_source *source);
     /* After `leave`, and when all messages were given back: frees everything. */
@@ -89,6 +93,12 @@ static inline int64_t nilai_source_high(struct nilai_source *source, uint32_t to
                                         int32_t partition)
 {
     return source->ops->high(source, topic, partition);
+}
+
+NILAI_MUST_CHECK static inline enum nilai_status nilai_source_restart(struct nilai_source *source,
+                                                                      struct nilai_error *error)
+{
+    return source->ops->restart(source, error);
 }
 
 static inline void nilai_source_leave(struct nilai_source *source)

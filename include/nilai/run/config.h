@@ -37,6 +37,8 @@ enum {
     NILAI_CONFIG_PATH_SIZE = 160,
 };
 
+enum nilai_delivery { NILAI_EXACTLY_ONCE, NILAI_AT_LEAST_ONCE };
+
 struct nilai_config {
     struct nilai_kafka_property kafka[NILAI_CONFIG_KAFKA_MAX]; /* in the order in which they count */
     size_t kafka_count;
@@ -54,6 +56,7 @@ struct nilai_config {
     enum nilai_format output_format; /* json or msgpack */
     char output_source[NILAI_CONFIG_TEXT_SIZE];
     uint64_t memory_max_bytes; /* 0 until finish: half of the machine's memory */
+    enum nilai_delivery delivery;
     int64_t commit_interval_ms;
     bool topics_create;
     uint32_t topics_replication;

@@ -7,7 +7,8 @@
  *     nilai_server_stop(server);                       returns at once
  *     nilai_server_destroy(server, &error);            waits; says how it ended
  *
- * Delivery is at least once. State lives in memory: see lane.h for what a start does.
+ * Delivery is as `delivery` says (kafka_transaction_sink.h, kafka_sink.h); mock brokers know
+ * at-least-once only. State lives in memory: see lane.h for what a start does.
  *
  * A thread of its own watches the workers: one that fails takes the others down in order (they
  * commit what they have); one whose loop stands still for NILAI_SERVER_STALL_MS ends the

@@ -8,6 +8,8 @@
  *     is: a slow broker slows the reader, and memory stays bounded.
  *   - Positions are committed every commit.interval, between two turns, with everything put
  *     before; work goes on while a commit is on its way.
+ *   - When a sink had to take output back, the lanes that it came from have gone further than
+ *     what is published: they are built anew from the committed positions, the others go on.
  *   - When partitions are taken away, the turn at hand is finished, its output and position
  *     are committed, and the lanes are parked: a rebalance of the group takes everything away
  *     and mostly gives the same back. A parked lane goes on if the group's committed position
@@ -38,7 +40,8 @@ struct nilai_marks {
     const int64_t *ends; /* [topic * partition_count + partition] */
 };
 
-/* Told of every change that was put into the sink, in the worker's thread. */
+/* Told of every change that was put into the sink, in the worker's thread; again if a
+ * transactional sink took it back. */
 typedef void (*nilai_change_fn)(void *context, const struct nilai_effect *effect);
 
 struct nilai_worker_options {

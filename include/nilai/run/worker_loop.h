@@ -19,13 +19,14 @@ struct nilai_worker_loop_options {
     uint32_t number; /* of the worker within the process */
     int32_t partition_count;
     const struct nilai_marks *marks; /* NULL: run on */
+    int connect_timeout_ms;
     struct nilai_budget *budget;
     uint64_t hash_seed;
     nilai_change_fn observe; /* or NULL; called in the worker's thread */
     void *observe_context;
 };
 
-/* Joins the group; the thread starts with nilai_worker_loop_start. Everything that the options
+/* Joins the group, and ends what an earlier process of this `instance` left; the thread starts with nilai_worker_loop_start. Everything that the options
  * point at outlives the loop. */
 NILAI_MUST_CHECK enum nilai_status
 nilai_worker_loop_create(const struct nilai_worker_loop_options *options,

@@ -1,0 +1,49 @@
+/*
+ * kafka_transaction_sink.h - output to Kafka, exactly once.
+ *
+ * What is put between two commits, and the input positions that caused it, become visible
+ * together in one transaction, or not at all: a reader with isolation.level=read_committed sees
+ * each message once. Between a commit and the next message no transaction is open, so that an
+ * idle worker holds no reader up.
+ *
+ * A commit takes a few milliseconds in which the library may not be given messages. It runs on a
+ * thread of the sink's own; what is put meanwhile waits in an outbox (NILAI_AGAIN when that is
+ * full) and goes into the next transaction.
+ *
+ * What can go wrong, and what is done:
+ *
+ *   it may pass           the same call again, until transaction.timeout.ms is over
+ *   the transaction       it is aborted: NILAI_COMMIT_ABORTED. So when the group has moved on:
+ *     cannot succeed      the positions are sent under the membership of the assignment
+ *   the answer to the     a new producer under the same id: its start waits until the brokers
+ *     commit got lost     have decided the old transaction; NILAI_COMMIT_ABORTED, and the
+ *                         committed positions, read again, say how
+ *   the end of a trans-   a new producer before the next transaction: a late duplicate of the
+ *     action was sent     request could otherwise end that one
+ *     more than once
+ *   fenced by the brokers a new producer, if our own transaction was open for too long (the
+ *                         process stood still, say); otherwise another process writes under
+ *                         our `instance`, and the sink fails with NILAI_CONFIG
+ *   TRIES_MAX times in a row, or what only a person can mend (rights, say): the sink fails
+ *
+ * A dead letter larger than its topic takes is written without its value, as by kafka_sink.h.
+ * The brokers refuse it together with its transaction, once; the sink then remembers the size.
+ *
+ * Thread: the worker's. `wake` comes from the sink's thread and from the library's.
+ */
+#ifndef NILAI_IO_KAFKA_TRANSACTION_SINK_H
+#define NILAI_IO_KAFKA_TRANSACTION_SINK_H
+
+#include "nilai/io/kafka_sink.h"
+
+enum { NILAI_TRANSACTION_OUTBOX_BYTES = 16 * 1024 * 1024 };
+
+/* `id` is the transactional id: the same over restarts, and different for every sink at work.
+ * Blocks until the brokers have ended what an earlier process with this id left, for at most
+ * `timeout_ms` (then NILAI_UNREACHABLE). */
+NILAI_MUST_CHECK enum nilai_status
+nilai_kafka_transaction_sink_create(const struct nilai_kafka_sink_options *options, const char *id,
+                                    int timeout_ms, struct nilai_sink **sink,
+                                    struct nilai_error *error);
+
+#endif

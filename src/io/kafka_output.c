@@ -1,0 +1,104 @@
+#include "kafka_output.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+/* What of a worker's output may wait in the library, unless the user says otherwise. */
+static const struct nilai_kafka_fixed preferences[] = {
+    {"queue.buffering.max.kbytes", "65536"},
+    {"queue.buffering.max.messages", "200000"},
+    {"message.max.bytes", "67108864"}, /* the brokers' own limits decide */
+    {"linger.ms", "5"},
+};
+
+enum { FIXED_MAX = 8 };
+
+enum nilai_status
+nilai_kafka_output_configure(const struct nilai_kafka_sink_options *options,
+                             const struct nilai_kafka_fixed *fixed, size_t fixed_count,
+                             rd_kafka_conf_t **config, struct nilai_error *error)
+{
+    struct nilai_kafka_fixed all[FIXED_MAX];
+    size_t count = 0;
+    NILAI_ASSERT(NILAI_ARRAY_LEN(preferences) + fixed_count <= FIXED_MAX);
+    for (size_t index = 0; index < NILAI_ARRAY_LEN(preferences); index++) {
+        if (!nilai_kafka_client_is_given(options->kafka, options->kafka_count,
+                                         preferences[index].name))
+            all[count++] = preferences[index];
+    }
+    for (size_t index = 0; index < fixed_count; index++)
+        all[count++] = fixed[index];
+    return nilai_kafka_config_create(NILAI_KAFKA_PRODUCER, options->kafka, options->kafka_count,
+                                     all, count, config, error);
+}
+
+enum nilai_status
+nilai_kafka_output_open(rd_kafka_t *producer, const struct nilai_kafka_sink_options *options,
+                        rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS],
+                        struct nilai_error *error)
+{
+    for (size_t topic = 0; topic < NILAI_OUTPUT_TOPICS; topic++) {
+        const char *name = options->topics[topic];
+        if (name == NULL)
+            continue;
+        topics[topic] = rd_kafka_topic_new(producer, name, NULL);
+        if (topics[topic] == NULL)
+            return nilai_error_set(error, NILAI_CONFIG, "kafka: topic %s: %s", name,
+                                   rd_kafka_err2str(rd_kafka_last_error()));
+    }
+    return NILAI_OK;
+}
+
+void nilai_kafka_output_close(rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS])
+{
+    for (size_t topic = 0; topic < NILAI_OUTPUT_TOPICS; topic++) {
+        if (topics[topic] != NULL)
+            rd_kafka_topic_destroy(topics[topic]);
+        topics[topic] = NULL;
+    }
+}
+
+rd_kafka_headers_t *nilai_kafka_output_headers(const struct nilai_output *output)
+{
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(output->header_count + 1);
+    for (size_t index = 0; index < output->header_count; index++) {
+        const struct nilai_header *header = &output->headers[index];
+        if (rd_kafka_header_add(headers, header->name, -1, header->value,
+                                header->value != NULL ? (ssize_t)header->size : -1)
+            != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            rd_kafka_headers_destroy(headers);
+            return NULL;
+        }
+    }
+    return headers;
+}
+
+void nilai_kafka_output_note_omitted(rd_kafka_headers_t *headers, size_t value_size)
+{
+    char text[24];
+    int size = snprintf(text, sizeof text, "%zu", value_size);
+    rd_kafka_header_add(headers, "nilai.value.omitted", -1, text, size);
+}
+
+rd_kafka_resp_err_t nilai_kafka_output_produce(rd_kafka_t *producer, rd_kafka_topic_t *topic,
+                                               const void *key, size_t key_size,
+                                               const void *value, size_t value_size,
+                                               rd_kafka_headers_t *headers, void *opaque)
+{
+    NILAI_ASSERT(topic != NULL);
+    rd_kafka_vu_t arguments[] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {.ptr = (void *)(uintptr_t)key, .size = key_size}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE,
+         .u.mem = {.ptr = (void *)(uintptr_t)value, .size = value_size}},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = opaque},
+    };
+    rd_kafka_error_t *error = rd_kafka_produceva(producer, arguments, NILAI_ARRAY_LEN(arguments));
+    if (error == NULL)
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    rd_kafka_error_destroy(error);
+    return code;
+}

@@ -1,0 +1,36 @@
+/*
+ * kafka_output.h - what the sinks have in common: their producer's settings, its topics, and how
+ * a message of ours becomes one of the library's.
+ *
+ * Private to src/io. Thread: the sink's.
+ */
+#ifndef NILAI_IO_KAFKA_OUTPUT_H
+#define NILAI_IO_KAFKA_OUTPUT_H
+
+#include "kafka_client.h"
+#include "nilai/io/kafka_sink.h"
+
+/* The properties that all sinks prefer, where the user says nothing else; then `fixed`. */
+NILAI_MUST_CHECK enum nilai_status
+nilai_kafka_output_configure(const struct nilai_kafka_sink_options *options,
+                             const struct nilai_kafka_fixed *fixed, size_t fixed_count,
+                             rd_kafka_conf_t **config, struct nilai_error *error);
+
+NILAI_MUST_CHECK enum nilai_status
+nilai_kafka_output_open(rd_kafka_t *producer, const struct nilai_kafka_sink_options *options,
+                        rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS],
+                        struct nilai_error *error);
+void nilai_kafka_output_close(rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS]);
+
+/* NULL when out of memory. */
+rd_kafka_headers_t *nilai_kafka_output_headers(const struct nilai_output *output);
+/* Says how large the value was that a dead letter goes without. */
+void nilai_kafka_output_note_omitted(rd_kafka_headers_t *headers, size_t value_size);
+
+/* One message; the headers are taken only when it succeeds. */
+rd_kafka_resp_err_t nilai_kafka_output_produce(rd_kafka_t *producer, rd_kafka_topic_t *topic,
+                                               const void *key, size_t key_size,
+                                               const void *value, size_t value_size,
+                                               rd_kafka_headers_t *headers, void *opaque);
+
+#endif

@@ -1,0 +1,695 @@
+#include "nilai/io/kafka_transaction_sink.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "kafka_output.h"
+#include "nilai/base/clock.h"
+#include "nilai/base/log.h"
+#include "nilai/io/outbox.h"
+
+enum {
+    TRIES_MAX = 8,         /* transactions that fail in a row */
+    PAUSE_MS = 100,        /* before the same call again */
+    REBUILD_MAX_MS = 30000,
+    SEND_OFFSETS_MS = 5000, /* of one call */
+    CLOSE_MAX_MS = 2000,
+    ID_SIZE = 640,
+};
+
+enum job {
+    JOB_NONE,
+    JOB_COMMIT,
+    JOB_ABORT, /* as the worker asked */
+    JOB_MEND,  /* the transaction broke before anybody asked for its end */
+    JOB_END,
+};
+
+/*
+ * Two threads, one owner. What is named as shared below belongs to the worker's thread while
+ * `job` is JOB_NONE, and to the helper while it is not. Both change `job` under the lock, which
+ * therefore orders whatever the one wrote before the other reads it. The library's callbacks come
+ * from within calls that the owner makes.
+ */
+struct transaction_sink {
+    struct nilai_sink base;
+    struct nilai_kafka_sink_options options;
+    char id[ID_SIZE];
+
+    /* The worker's. */
+    struct nilai_outbox *outbox;
+    bool away; /* the helper has, or had, a job whose answer was not taken yet */
+    bool commit_asked, abort_asked;
+
+    /* Shared. */
+    rd_kafka_t *producer;
+    rd_kafka_topic_t *topics[NILAI_OUTPUT_TOPICS];
+    rd_kafka_queue_t *events; /* the producer's */
+    int64_t timeout_ms; /* of a transaction */
+    int64_t begun_ms;   /* the open one */
+    bool open;
+    bool broken; /* the open one can only be aborted */
+    rd_kafka_topic_partition_list_t *offsets; /* of the commit */
+    rd_kafka_consumer_group_metadata_t *group;
+    bool held;     /* the commit did */
+    bool repeated; /* the end of the transaction may have been sent more than once */
+    size_t dead_value_max; /* the largest value that the dead-letter topic may still take */
+    bool excused;          /* the transaction failed for a dead letter that comes smaller now */
+    int tries;             /* transactions that failed since one held */
+    enum nilai_status failure;
+    struct nilai_error error;
+
+    pthread_t helper;
+    bool started;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    enum job job;
+    _Atomic bool closing; /* tells a job not to try again; nothing else follows from it */
+};
+
+static struct transaction_sink *of(struct nilai_sink *sink)
+{
+    return (struct transaction_sink *)sink;
+}
+
+static int64_t now_ms(void)
+{
+    return (int64_t)(nilai_clock_monotonic_ns() / 1000000);
+}
+
+static void pause_ms(int64_t duration_ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = duration_ms * 1000000L}, NULL);
+}
+
+static void fail(struct transaction_sink *sink, enum nilai_status status, const char *what,
+                 const char *text)
+{
+    if (sink->failure == NILAI_OK)
+        sink->failure = nilai_error_set(&sink->error, status, "kafka: %s: %s", what, text);
+}
+
+/* --- The library's callbacks -------------------------------------------------------------- */
+
+static void on_wake(rd_kafka_t *client, void *context)
+{
+    (void)client;
+    struct transaction_sink *sink = context;
+    sink->options.wake(sink->options.wake_context);
+}
+
+/* Trouble with a connection: a request may have been sent again on another. */
+static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
+{
+    struct transaction_sink *sink = context;
+    char fatal[256];
+    (void)code;
+    sink->repeated = true;
+    /* What a fatal one means is decided by whoever makes the next call. */
+    if (rd_kafka_fatal_error(client, fatal, sizeof fatal) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        nilai_log(NILAI_LOG_WARNING, "kafka: %s", text);
+}
+
+/* Only of messages that were not delivered. They break their transaction, which is not our
+ * business here, but some would break every other, too. */
+static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message, void *context)
+{
+    (void)producer;
+    struct transaction_sink *sink = context;
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR || atomic_load(&sink->closing))
+        return;
+    if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+        && message->rkt == sink->topics[NILAI_OUTPUT_DEAD_LETTER] && message->len > 0) {
+        if (message->len <= sink->dead_value_max)
+            sink->dead_value_max = message->len - 1;
+        sink->excused = true;
+    } else if (nilai_kafka_client_status(message->err) == NILAI_CONFIG) {
+        fail(sink, NILAI_CONFIG, rd_kafka_topic_name(message->rkt),
+             rd_kafka_message_errstr(message));
+    }
+}
+
+/* --- The producer ------------------------------------------------------------------------- */
+
+static enum nilai_status create_producer(struct transaction_sink *sink, struct nilai_error *error)
+{
+    rd_kafka_conf_t *config;
+    char timeout[24];
+    const struct nilai_kafka_fixed fixed[] = {
+        {"transactional.id", sink->id},
+        {"delivery.report.only.error", "true"},
+        /* Who dies with a transaction open holds others up for so long. */
+        {"transaction.timeout.ms", "30000"},
+    };
+    bool given = nilai_kafka_client_is_given(sink->options.kafka, sink->options.kafka_count,
+                                             "transaction.timeout.ms");
+    enum nilai_status status = nilai_kafka_output_configure(
+        &sink->options, fixed, NILAI_ARRAY_LEN(fixed) - given, &config, error);
+    if (status != NILAI_OK)
+        return status;
+    if (nilai_kafka_config_get(config, "transaction.timeout.ms", timeout, sizeof timeout))
+        sink->timeout_ms = strtoll(timeout, NULL, 10);
+    rd_kafka_conf_set_opaque(config, sink);
+    rd_kafka_conf_set_dr_msg_cb(config, on_delivery);
+    rd_kafka_conf_set_error_cb(config, on_error);
+    status = nilai_kafka_client_create(RD_KAFKA_PRODUCER, config, &sink->producer, error);
+    if (status != NILAI_OK)
+        return status;
+    sink->events = rd_kafka_queue_get_main(sink->producer);
+    rd_kafka_queue_cb_event_enable(sink->events, on_wake, sink);
+    return nilai_kafka_output_open(sink->producer, &sink->options, sink->topics, error);
+}
+
+static void destroy_producer(struct transaction_sink *sink)
+{
+    if (sink->producer == NULL)
+        return;
+    rd_kafka_purge(sink->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    rd_kafka_flush(sink->producer, CLOSE_MAX_MS);
+    nilai_kafka_output_close(sink->topics);
+    if (sink->events != NULL) {
+        rd_kafka_queue_cb_event_enable(sink->events, NULL, NULL);
+        rd_kafka_queue_destroy(sink->events);
+        sink->events = NULL;
+    }
+    rd_kafka_destroy(sink->producer);
+    sink->producer = NULL;
+}
+
+/* Whether something of ours that had this error may go on; frees the error. */
+static bool may_pass(rd_kafka_error_t *error)
+{
+    bool passes = rd_kafka_error_is_retriable(error) && !rd_kafka_error_is_fatal(error)
+                  && !rd_kafka_error_txn_requires_abort(error);
+    rd_kafka_error_destroy(error);
+    return passes;
+}
+
+/* Ends what another holder of our id has left: the brokers then know us, and only us. */
+static enum nilai_status init_transactions(struct transaction_sink *sink, int64_t max_ms,
+                                           struct nilai_error *error)
+{
+    int64_t until_ms = now_ms() + max_ms;
+    for (;;) {
+        int64_t left_ms = until_ms - now_ms();
+        rd_kafka_error_t *problem
+            = rd_kafka_init_transactions(sink->producer, left_ms > 1 ? (int)left_ms : 1);
+        if (problem == NULL)
+            return NILAI_OK;
+        rd_kafka_resp_err_t code = rd_kafka_error_code(problem);
+        char fatal[256];
+        rd_kafka_resp_err_t cause = rd_kafka_fatal_error(sink->producer, fatal, sizeof fatal);
+        enum nilai_status status = nilai_error_set(
+            error, nilai_kafka_client_status(cause != RD_KAFKA_RESP_ERR_NO_ERROR ? cause : code),
+            "kafka: transactions as %s cannot be begun: %s", sink->id,
+            rd_kafka_error_string(problem));
+        if (!may_pass(problem) || left_ms <= PAUSE_MS || atomic_load(&sink->closing))
+            return status;
+        pause_ms(PAUSE_MS);
+    }
+}
+
+static void rebuild(struct transaction_sink *sink)
+{
+    struct nilai_error error;
+    destroy_producer(sink);
+    enum nilai_status status = create_producer(sink, &error);
+    if (status == NILAI_OK)
+        status = init_transactions(sink, REBUILD_MAX_MS, &error);
+    if (status != NILAI_OK && sink->failure == NILAI_OK) {
+        sink->failure = status;
+        sink->error = error;
+    }
+}
+
+/* --- Jobs: in the helper's thread ---------------------------------------------------------- */
+
+typedef rd_kafka_error_t *(*call_fn)(struct transaction_sink *sink);
+
+static rd_kafka_error_t *call_send_offsets(struct transaction_sink *sink)
+{
+    /* The group gave them away: it would refuse them, too, but only after it has noticed. */
+    if (nilai_kafka_source_is_lost(sink->options.source))
+        return rd_kafka_error_new(RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION,
+                                  "the assignment was lost");
+    return rd_kafka_send_offsets_to_transaction(sink->producer, sink->offsets, sink->group,
+                                                SEND_OFFSETS_MS);
+}
+
+static rd_kafka_error_t *call_commit(struct transaction_sink *sink)
+{
+    return rd_kafka_commit_transaction(sink->producer, -1);
+}
+
+static rd_kafka_error_t *call_abort(struct transaction_sink *sink)
+{
+    return rd_kafka_abort_transaction(sink->producer, -1);
+}
+
+struct answer {
+    rd_kafka_resp_err_t code; /* of the last try */
+    bool abortable;
+    char text[256];
+};
+
+/* Calls until it works, cannot work, or has taken as long as a transaction may. */
+static bool attempt(struct transaction_sink *sink, call_fn call, struct answer *answer)
+{
+    int64_t until_ms = now_ms() + sink->timeout_ms;
+    for (;;) {
+        rd_kafka_error_t *error = call(sink);
+        if (error == NULL)
+            return true;
+        answer->code = rd_kafka_error_code(error);
+        answer->abortable = rd_kafka_error_txn_requires_abort(error) != 0;
+        snprintf(answer->text, sizeof answer->text, "%s", rd_kafka_error_string(error));
+        if (!may_pass(error) || now_ms() >= until_ms || atomic_load(&sink->closing))
+            return false;
+        sink->repeated = true;
+        pause_ms(PAUSE_MS);
+    }
+}
+
+static bool is_fencing(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED
+           || code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+}
+
+/* Brokers fence a producer when its transaction is open for too long, and when another one
+ * begins under its id. The library may take it for fatal or only for the end of a transaction. */
+static bool is_displaced(const struct transaction_sink *sink, const struct answer *answer)
+{
+    char text[8];
+    bool fenced = is_fencing(answer->code)
+                  || is_fencing(rd_kafka_fatal_error(sink->producer, text, sizeof text));
+    return fenced && (!sink->open || now_ms() - sink->begun_ms < sink->timeout_ms);
+}
+
+/* Decides whether to go on after a transaction that did not hold. */
+static void judge(struct transaction_sink *sink, const struct answer *answer)
+{
+    enum nilai_status status = nilai_kafka_client_status(answer->code);
+    if (is_displaced(sink, answer)
+        || answer->code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+        fail(sink, NILAI_CONFIG, sink->id,
+             "another process writes as our `instance`; every process needs its own");
+    else if (sink->excused)
+        sink->excused = false;
+    else if (status == NILAI_CONFIG || ++sink->tries >= TRIES_MAX)
+        fail(sink, status, sink->id, answer->text);
+    nilai_log(NILAI_LOG_WARNING,
+              "kafka: %s: a transaction is aborted, its output was seen by nobody: %s", sink->id,
+              answer->text);
+}
+
+/* Makes sure that the transaction is decided, whichever way, and a next one possible. */
+static void take_back(struct transaction_sink *sink, bool may_abort)
+{
+    struct answer answer = {.code = RD_KAFKA_RESP_ERR_NO_ERROR};
+    sink->repeated = false;
+    if (!may_abort || !attempt(sink, call_abort, &answer) || sink->repeated)
+        rebuild(sink);
+}
+
+static void run_commit(struct transaction_sink *sink)
+{
+    struct answer answer = {.code = RD_KAFKA_RESP_ERR_NO_ERROR};
+    bool sent = attempt(sink, call_send_offsets, &answer);
+    /* The transaction broke during the call: asked again, the library says why. */
+    if (!sent && answer.abortable && answer.code == RD_KAFKA_RESP_ERR__STATE)
+        sent = attempt(sink, call_send_offsets, &answer);
+    rd_kafka_poll(sink->producer, 0); /* what came before does not count */
+    sink->repeated = false;
+    sink->held = sent && attempt(sink, call_commit, &answer);
+    rd_kafka_poll(sink->producer, 0);
+    if (sink->held) {
+        sink->tries = 0;
+        if (sink->repeated)
+            rebuild(sink);
+        return;
+    }
+    judge(sink, &answer);
+    if (sink->failure == NILAI_OK)
+        take_back(sink, !sent || answer.abortable);
+}
+
+static void run_abort(struct transaction_sink *sink, bool asked)
+{
+    static const struct answer unusable = {RD_KAFKA_RESP_ERR__STATE, true,
+                                           "a message could not be written"};
+    sink->held = false;
+    rd_kafka_poll(sink->producer, 0); /* why it broke */
+    if (!asked)
+        judge(sink, &unusable);
+    if (sink->failure == NILAI_OK)
+        take_back(sink, true);
+}
+
+static void *help(void *context)
+{
+    struct transaction_sink *sink = context;
+    pthread_mutex_lock(&sink->lock);
+    for (;;) {
+        while (sink->job == JOB_NONE)
+            pthread_cond_wait(&sink->changed, &sink->lock);
+        enum job job = sink->job;
+        pthread_mutex_unlock(&sink->lock);
+        if (job == JOB_END)
+            return NULL;
+        if (job == JOB_COMMIT)
+            run_commit(sink);
+        else
+            run_abort(sink, job == JOB_ABORT);
+        pthread_mutex_lock(&sink->lock);
+        sink->job = JOB_NONE;
+        pthread_cond_broadcast(&sink->changed);
+        sink->options.wake(sink->options.wake_context);
+    }
+}
+
+/* --- Handing over -------------------------------------------------------------------------- */
+
+static void give_job(struct transaction_sink *sink, enum job job)
+{
+    pthread_mutex_lock(&sink->lock);
+    NILAI_ASSERT(sink->job == JOB_NONE);
+    sink->job = job;
+    pthread_cond_broadcast(&sink->changed);
+    pthread_mutex_unlock(&sink->lock);
+    sink->away = job != JOB_END;
+}
+
+static struct timespec deadline(int timeout_ms)
+{
+    uint64_t at_ns = nilai_clock_monotonic_ns() + (uint64_t)timeout_ms * 1000000;
+    return (struct timespec){.tv_sec = (time_t)(at_ns / 1000000000),
+                             .tv_nsec = (long)(at_ns % 1000000000)};
+}
+
+/* Whether the helper is at work, after waiting a little for it. */
+static bool is_working(struct transaction_sink *sink, int timeout_ms)
+{
+    struct timespec until = deadline(timeout_ms);
+    int code = timeout_ms > 0 ? 0 : 1;
+    pthread_mutex_lock(&sink->lock);
+    while (sink->job != JOB_NONE && code == 0)
+        code = pthread_cond_timedwait(&sink->changed, &sink->lock, &until);
+    bool working = sink->job != JOB_NONE;
+    pthread_mutex_unlock(&sink->lock);
+    return working;
+}
+
+/* --- Messages ------------------------------------------------------------------------------ */
+
+static bool need_transaction(struct transaction_sink *sink)
+{
+    if (sink->open)
+        return true;
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(sink->producer);
+    if (error != NULL) {
+        nilai_log(NILAI_LOG_WARNING, "kafka: %s: %s", sink->id, rd_kafka_error_string(error));
+        rd_kafka_error_destroy(error);
+        sink->broken = true;
+        return false;
+    }
+    sink->open = true;
+    sink->begun_ms = now_ms();
+    return true;
+}
+
+static rd_kafka_resp_err_t produce(struct transaction_sink *sink,
+                                   const struct nilai_output *output, bool omit,
+                                   rd_kafka_headers_t *headers)
+{
+    if (omit)
+        nilai_kafka_output_note_omitted(headers, output->value_size);
+    return nilai_kafka_output_produce(sink->producer, sink->topics[output->topic], output->key,
+                                      output->key_size, omit ? NULL : output->value,
+                                      omit ? 0 : output->value_size, headers, NULL);
+}
+
+/* What the library answered; whatever is not permanent breaks this transaction only. */
+static enum nilai_status refused(struct transaction_sink *sink, enum nilai_output_topic topic,
+                                 rd_kafka_resp_err_t code)
+{
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        return NILAI_AGAIN;
+    if (nilai_kafka_client_status(code) == NILAI_CONFIG) {
+        fail(sink, NILAI_CONFIG, rd_kafka_topic_name(sink->topics[topic]),
+             rd_kafka_err2str(code));
+        return NILAI_FAILED;
+    }
+    sink->broken = true;
+    return NILAI_AGAIN;
+}
+
+static enum nilai_status write_one(struct transaction_sink *sink,
+                                   const struct nilai_output *output)
+{
+    if (!need_transaction(sink))
+        return NILAI_AGAIN;
+    rd_kafka_headers_t *headers = nilai_kafka_output_headers(output);
+    if (headers == NULL)
+        return NILAI_NO_MEMORY;
+    bool dead = output->topic == NILAI_OUTPUT_DEAD_LETTER && output->value_size > 0;
+    bool omit = dead && output->value_size > sink->dead_value_max;
+    rd_kafka_resp_err_t code = produce(sink, output, omit, headers);
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && dead && !omit)
+        code = produce(sink, output, true, headers);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return NILAI_OK;
+    rd_kafka_headers_destroy(headers);
+    return refused(sink, output->topic, code);
+}
+
+static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_output *output)
+{
+    struct transaction_sink *sink = of(base);
+    if (sink->away)
+        return nilai_outbox_push(sink->outbox, output);
+    if (sink->failure != NILAI_OK)
+        return NILAI_FAILED;
+    /* What is put after a commit was asked for must not get into its transaction. */
+    if (sink->broken || sink->abort_asked || sink->commit_asked)
+        return NILAI_AGAIN;
+    if (!nilai_outbox_is_empty(sink->outbox))
+        return nilai_outbox_push(sink->outbox, output);
+    return write_one(sink, output);
+}
+
+/* --- Commits ------------------------------------------------------------------------------- */
+
+static void forget_commit(struct transaction_sink *sink)
+{
+    if (sink->offsets != NULL)
+        rd_kafka_topic_partition_list_destroy(sink->offsets);
+    if (sink->group != NULL)
+        rd_kafka_consumer_group_metadata_destroy(sink->group);
+    sink->offsets = NULL;
+    sink->group = NULL;
+    sink->commit_asked = false;
+}
+
+static enum nilai_commit_state end_aborted(struct transaction_sink *sink)
+{
+    forget_commit(sink);
+    nilai_outbox_clear(sink->outbox);
+    sink->open = sink->broken = sink->abort_asked = false;
+    return NILAI_COMMIT_ABORTED;
+}
+
+static enum nilai_commit_state take_answer(struct transaction_sink *sink)
+{
+    sink->away = false;
+    if (!sink->held)
+        return end_aborted(sink);
+    forget_commit(sink);
+    sink->open = sink->held = false;
+    return NILAI_COMMIT_DONE;
+}
+
+static void empty_outbox(struct transaction_sink *sink)
+{
+    const struct nilai_output *output;
+    while (!sink->broken && (output = nilai_outbox_first(sink->outbox)) != NULL) {
+        enum nilai_status status = write_one(sink, output);
+        if (status == NILAI_NO_MEMORY)
+            fail(sink, status, sink->id, "out of memory");
+        if (status != NILAI_OK)
+            return;
+        nilai_outbox_pop(sink->outbox);
+    }
+}
+
+/* Begins whatever can be begun now. */
+static enum nilai_commit_state advance(struct transaction_sink *sink)
+{
+    if (sink->abort_asked && !sink->open && !sink->broken)
+        return end_aborted(sink);
+    if (!sink->abort_asked)
+        empty_outbox(sink);
+    if (sink->failure == NILAI_OK && sink->abort_asked)
+        give_job(sink, JOB_ABORT);
+    else if (sink->failure == NILAI_OK && sink->broken)
+        give_job(sink, JOB_MEND);
+    else if (sink->failure == NILAI_OK && sink->commit_asked
+             && nilai_outbox_is_empty(sink->outbox))
+        give_job(sink, need_transaction(sink) ? JOB_COMMIT : JOB_MEND);
+    return sink->commit_asked ? NILAI_COMMIT_RUNNING : NILAI_COMMIT_IDLE;
+}
+
+static bool fill_offsets(struct transaction_sink *sink, const struct nilai_position *list,
+                         size_t count)
+{
+    sink->offsets
+        = rd_kafka_topic_partition_list_new((int)(count * sink->options.input_topic_count));
+    for (size_t index = 0; index < count; index++) {
+        char metadata[NILAI_KAFKA_METADATA_SIZE];
+        nilai_kafka_metadata_format(list[index].clock_ms, metadata);
+        for (uint32_t topic = 0; topic < sink->options.input_topic_count; topic++) {
+            if (list[index].offsets[topic] < 0)
+                continue;
+            rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(
+                sink->offsets, sink->options.input_topics[topic], list[index].partition);
+            one->offset = list[index].offsets[topic];
+            one->metadata = strdup(metadata); /* freed with the list */
+            if (one->metadata == NULL)
+                return false;
+            one->metadata_size = strlen(metadata);
+        }
+    }
+    sink->group = nilai_kafka_source_group(sink->options.source);
+    return sink->group != NULL;
+}
+
+static enum nilai_status sink_commit(struct nilai_sink *base, const struct nilai_position *list,
+                                     size_t count)
+{
+    struct transaction_sink *sink = of(base);
+    if (sink->commit_asked || sink->abort_asked)
+        return NILAI_AGAIN;
+    /* Without having been asked the helper is away only to mend: this commit is lost already. */
+    if (!sink->away && !fill_offsets(sink, list, count)) {
+        forget_commit(sink);
+        return NILAI_NO_MEMORY;
+    }
+    sink->commit_asked = true;
+    return NILAI_OK; /* the next poll begins */
+}
+
+/* While the helper is away it decides a commit, or mends; this is looked at afterwards. */
+static void sink_abort(struct nilai_sink *base)
+{
+    of(base)->abort_asked = true;
+}
+
+static enum nilai_status sink_poll(struct nilai_sink *base, int timeout_ms,
+                                   enum nilai_commit_state *state, struct nilai_error *error)
+{
+    struct transaction_sink *sink = of(base);
+    if (sink->away && is_working(sink, timeout_ms)) {
+        *state = sink->commit_asked ? NILAI_COMMIT_RUNNING : NILAI_COMMIT_IDLE;
+        return NILAI_OK;
+    }
+    if (sink->away) {
+        *state = take_answer(sink);
+    } else {
+        rd_kafka_poll(sink->producer, sink->commit_asked || sink->abort_asked ? 0 : timeout_ms);
+        *state = advance(sink);
+    }
+    if (sink->failure != NILAI_OK && !sink->away)
+        *error = sink->error;
+    return sink->away ? NILAI_OK : sink->failure;
+}
+
+/* --- Storage -------------------------------------------------------------------------------- */
+
+static void end_helper(struct transaction_sink *sink)
+{
+    while (is_working(sink, CLOSE_MAX_MS))
+        ; /* each of its calls ends with the time of a transaction */
+    give_job(sink, JOB_END);
+    pthread_join(sink->helper, NULL);
+}
+
+static void sink_close(struct nilai_sink *base)
+{
+    struct transaction_sink *sink = of(base);
+    atomic_store(&sink->closing, true);
+    if (sink->started)
+        end_helper(sink);
+    if (sink->producer != NULL && sink->open) { /* or readers wait until it times out */
+        rd_kafka_error_t *error = rd_kafka_abort_transaction(sink->producer, CLOSE_MAX_MS);
+        if (error != NULL)
+            rd_kafka_error_destroy(error);
+    }
+    destroy_producer(sink);
+    forget_commit(sink);
+    nilai_outbox_destroy(sink->outbox);
+    pthread_cond_destroy(&sink->changed);
+    pthread_mutex_destroy(&sink->lock);
+    free(sink);
+}
+
+static const struct nilai_sink_ops transaction_sink_ops = {
+    .put = sink_put,
+    .commit = sink_commit,
+    .poll = sink_poll,
+    .abort = sink_abort,
+    .close = sink_close,
+};
+
+static void init_lock(struct transaction_sink *sink)
+{
+    pthread_condattr_t clock;
+    NILAI_ASSERT(pthread_condattr_init(&clock) == 0);
+    NILAI_ASSERT(pthread_condattr_setclock(&clock, CLOCK_MONOTONIC) == 0);
+    NILAI_ASSERT(pthread_cond_init(&sink->changed, &clock) == 0);
+    NILAI_ASSERT(pthread_mutex_init(&sink->lock, NULL) == 0);
+    pthread_condattr_destroy(&clock);
+}
+
+static enum nilai_status start_helper(struct transaction_sink *sink, struct nilai_error *error)
+{
+    int code = pthread_create(&sink->helper, NULL, help, sink);
+    if (code != 0)
+        return nilai_error_set(error, NILAI_FAILED, "a thread cannot be started: %s",
+                               strerror(code));
+    sink->started = true;
+    return NILAI_OK;
+}
+
+enum nilai_status
+nilai_kafka_transaction_sink_create(const struct nilai_kafka_sink_options *options, const char *id,
+                                    int timeout_ms, struct nilai_sink **sink,
+                                    struct nilai_error *error)
+{
+    NILAI_ASSERT(strlen(id) < ID_SIZE);
+    struct transaction_sink *created = calloc(1, sizeof *created);
+    if (created == NULL)
+        return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
+    created->base.ops = &transaction_sink_ops;
+    created->options = *options;
+    created->dead_value_max = SIZE_MAX;
+    snprintf(created->id, sizeof created->id, "%s", id);
+    init_lock(created);
+    created->outbox = nilai_outbox_create(NILAI_TRANSACTION_OUTBOX_BYTES);
+    enum nilai_status status = created->outbox != NULL
+                                   ? create_producer(created, error)
+                                   : nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
+    if (status == NILAI_OK)
+        status = init_transactions(created, timeout_ms, error);
+    if (status == NILAI_OK)
+        status = start_helper(created, error);
+    if (status != NILAI_OK) {
+        sink_close(&created->base);
+        return status;
+    }
+    *sink = &created->base;
+    return NILAI_OK;
+}

@@ -1,0 +1,309 @@
+/*
+ * The transactional sink against librdkafka's mock cluster, which answers requests with the
+ * errors it is told to. It keeps no transactions: what a reader sees is tested with real brokers.
+ */
+#include "nilai/io/kafka_transaction_sink.h"
+#include "test.h"
+
+#include <time.h>
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
+enum {
+    PATIENCE_MS = 30000,
+    TIMEOUT_MS = 1500, /* of a transaction */
+    RTT_MS = 60,
+    /* Requests by their numbers in the protocol. */
+    API_ADD_PARTITIONS = 24,
+    API_ADD_OFFSETS = 25,
+    API_END = 26,
+    API_OFFSETS = 28,
+};
+
+static const char *const inputs[] = {"in"};
+
+struct scene {
+    rd_kafka_t *owner;
+    rd_kafka_mock_cluster_t *cluster;
+    struct nilai_kafka_property properties[2];
+    struct nilai_source *source;
+    struct nilai_sink *sink;
+    bool assigned;
+    struct nilai_error error;
+};
+
+static void on_assigned(void *context, struct nilai_assigned *list, size_t count)
+{
+    for (size_t index = 0; index < count; index++)
+        list[index].start[0] = NILAI_OFFSET_BEGINNING;
+    ((struct scene *)context)->assigned = true;
+}
+
+static void on_revoked(void *context, bool lost)
+{
+    (void)lost;
+    ((struct scene *)context)->assigned = false;
+}
+
+static void wake(void *context)
+{
+    (void)context;
+}
+
+static void open_source(struct scene *scene)
+{
+    CHECK_EQ(nilai_kafka_source_create(
+                 &(struct nilai_kafka_source_options){.kafka = scene->properties,
+                                                      .kafka_count = 2,
+                                                      .group = "g",
+                                                      .topics = inputs,
+                                                      .topic_count = 1,
+                                                      .partition_count = 1,
+                                                      .wake = wake},
+                 &scene->source, &scene->error),
+             NILAI_OK);
+    scene->source->listener
+        = (struct nilai_source_listener){scene, on_assigned, on_revoked};
+    for (int waited = 0; !scene->assigned && waited < PATIENCE_MS; waited += 10) {
+        CHECK_EQ(nilai_source_poll(scene->source, &scene->error), NILAI_OK);
+        nanosleep(&(struct timespec){.tv_nsec = 10 * 1000000}, NULL);
+    }
+    CHECK(scene->assigned);
+}
+
+static void scene_open(struct scene *scene)
+{
+    char text[256];
+    rd_kafka_conf_t *settings = rd_kafka_conf_new();
+    *scene = (struct scene){.owner = NULL};
+    CHECK_EQ(rd_kafka_conf_set(settings, "test.mock.num.brokers", "1", text, sizeof text),
+             RD_KAFKA_CONF_OK);
+    scene->owner = rd_kafka_new(RD_KAFKA_PRODUCER, settings, text, sizeof text);
+    CHECK(scene->owner != NULL);
+    scene->cluster = rd_kafka_handle_mock_cluster(scene->owner);
+    CHECK_EQ(rd_kafka_mock_topic_create(scene->cluster, "in", 1, 1), 0);
+    CHECK_EQ(rd_kafka_mock_topic_create(scene->cluster, "out", 1, 1), 0);
+    snprintf(scene->properties[0].name, NILAI_KAFKA_NAME_SIZE, "bootstrap.servers");
+    snprintf(scene->properties[0].value, NILAI_KAFKA_VALUE_SIZE, "%s",
+             rd_kafka_mock_cluster_bootstraps(scene->cluster));
+    snprintf(scene->properties[1].name, NILAI_KAFKA_NAME_SIZE, "transaction.timeout.ms");
+    snprintf(scene->properties[1].value, NILAI_KAFKA_VALUE_SIZE, "%d", TIMEOUT_MS);
+    open_source(scene);
+    CHECK_EQ(nilai_kafka_transaction_sink_create(
+                 &(struct nilai_kafka_sink_options){.kafka = scene->properties,
+                                                    .kafka_count = 2,
+                                                    .input_topics = inputs,
+                                                    .input_topic_count = 1,
+                                                    .topics = {"out"},
+                                                    .source = scene->source,
+                                                    .wake = wake},
+                 "g-test-0", 10000, &scene->sink, &scene->error),
+             NILAI_OK);
+}
+
+static void scene_close(struct scene *scene)
+{
+    nilai_source_leave(scene->source);
+    nilai_sink_close(scene->sink);
+    nilai_source_close(scene->source);
+    rd_kafka_destroy(scene->owner);
+}
+
+static enum nilai_status put(struct scene *scene, int number)
+{
+    char value[16];
+    int size = snprintf(value, sizeof value, "%d", number);
+    return nilai_sink_put(scene->sink, &(struct nilai_output){.topic = 0,
+                                                              .key = "k",
+                                                              .key_size = 1,
+                                                              .value = value,
+                                                              .value_size = (size_t)size});
+}
+
+static void commit(struct scene *scene)
+{
+    struct nilai_position position = {.partition = 0, .offsets = {7}, .clock_ms = 1};
+    CHECK_EQ(nilai_sink_commit(scene->sink, &position, 1), NILAI_OK);
+}
+
+/* Polls until something is told; the status of the last poll. */
+static enum nilai_status wait_for_word(struct scene *scene, enum nilai_commit_state *state)
+{
+    enum nilai_status status = NILAI_OK;
+    *state = NILAI_COMMIT_IDLE;
+    for (int polls = 0; polls < PATIENCE_MS / 10 && status == NILAI_OK; polls++) {
+        status = nilai_sink_poll(scene->sink, 10, state, &scene->error);
+        if (*state != NILAI_COMMIT_IDLE && *state != NILAI_COMMIT_RUNNING)
+            break;
+    }
+    return status;
+}
+
+static void check_word(struct scene *scene, enum nilai_commit_state expected)
+{
+    enum nilai_commit_state state;
+    CHECK_EQ(wait_for_word(scene, &state), NILAI_OK);
+    CHECK_EQ(state, expected);
+}
+
+/* One transaction, from a first message to what is told of it. */
+static void check_round(struct scene *scene, int number, enum nilai_commit_state expected)
+{
+    CHECK_EQ(put(scene, number), NILAI_OK);
+    commit(scene);
+    check_word(scene, expected);
+}
+
+static void will_answer(struct scene *scene, int16_t request, rd_kafka_resp_err_t code)
+{
+    rd_kafka_mock_push_request_errors(scene->cluster, request, 1, code);
+}
+
+/* All values that the output topic holds, as one text. */
+static void read_output(struct scene *scene, char *text, size_t size)
+{
+    char error[256];
+    rd_kafka_conf_t *settings = rd_kafka_conf_new();
+    CHECK_EQ(rd_kafka_conf_set(settings, "bootstrap.servers", scene->properties[0].value, error,
+                               sizeof error),
+             RD_KAFKA_CONF_OK);
+    CHECK_EQ(rd_kafka_conf_set(settings, "group.id", "reader", error, sizeof error),
+             RD_KAFKA_CONF_OK);
+    CHECK_EQ(rd_kafka_conf_set(settings, "enable.partition.eof", "true", error, sizeof error),
+             RD_KAFKA_CONF_OK);
+    rd_kafka_t *reader = rd_kafka_new(RD_KAFKA_CONSUMER, settings, error, sizeof error);
+    CHECK(reader != NULL);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, "out", 0)->offset = RD_KAFKA_OFFSET_BEGINNING;
+    CHECK_EQ(rd_kafka_assign(reader, list), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_topic_partition_list_destroy(list);
+    size_t used = 0;
+    for (bool end = false; !end;) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(reader, PATIENCE_MS);
+        CHECK(message != NULL);
+        end = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+        if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+            used += (size_t)snprintf(text + used, size - used, "%.*s ", (int)message->len,
+                                     (const char *)message->payload);
+        CHECK(used < size);
+        rd_kafka_message_destroy(message);
+    }
+    rd_kafka_consumer_close(reader);
+    rd_kafka_destroy(reader);
+}
+
+/* Goal: work goes on while a commit is on its way, and order is kept.
+ * Method: a slow broker; messages before, during and after commits, read back. */
+TEST(what_is_put_during_a_commit_comes_after_it)
+{
+    char text[512] = "", expected[512] = "";
+    struct scene scene;
+    size_t used = 0;
+    scene_open(&scene);
+    rd_kafka_mock_broker_set_rtt(scene.cluster, -1, RTT_MS);
+    for (int number = 0; number < 12; number += 3) {
+        enum nilai_commit_state state;
+        CHECK_EQ(put(&scene, number), NILAI_OK);
+        commit(&scene);
+        CHECK_EQ(put(&scene, number + 1), NILAI_AGAIN); /* nobody has polled: no thread has it */
+        CHECK_EQ(nilai_sink_poll(scene.sink, 0, &state, &scene.error), NILAI_OK);
+        CHECK_EQ(state, NILAI_COMMIT_RUNNING);
+        CHECK_EQ(put(&scene, number + 1), NILAI_OK);
+        CHECK_EQ(put(&scene, number + 2), NILAI_OK);
+        check_word(&scene, NILAI_COMMIT_DONE);
+    }
+    commit(&scene);
+    check_word(&scene, NILAI_COMMIT_DONE);
+    read_output(&scene, text, sizeof text);
+    for (int number = 0; number < 12; number++)
+        used += (size_t)snprintf(expected + used, sizeof expected - used, "%d ", number);
+    CHECK_TEXT(text, expected);
+    scene_close(&scene);
+}
+
+/* Goal: what may pass is tried again; what spoils a transaction is told, and the next one works.
+ * Method: one error at each request of a commit. */
+TEST(a_spoilt_transaction_is_told_and_the_next_one_works)
+{
+    struct scene scene;
+    scene_open(&scene);
+    check_round(&scene, 1, NILAI_COMMIT_DONE);
+    will_answer(&scene, API_END, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    check_round(&scene, 2, NILAI_COMMIT_DONE);
+    will_answer(&scene, API_OFFSETS, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    check_round(&scene, 3, NILAI_COMMIT_DONE);
+    will_answer(&scene, API_OFFSETS, RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+    check_round(&scene, 4, NILAI_COMMIT_ABORTED);
+    check_round(&scene, 5, NILAI_COMMIT_DONE);
+    will_answer(&scene, API_OFFSETS, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID);
+    check_round(&scene, 6, NILAI_COMMIT_ABORTED);
+    check_round(&scene, 7, NILAI_COMMIT_DONE);
+    scene_close(&scene);
+}
+
+/* Goal: what is taken back on request leaves a sink that works.
+ * Method: an abort with and without something put. */
+TEST(an_abort_is_told_once)
+{
+    struct scene scene;
+    enum nilai_commit_state state;
+    scene_open(&scene);
+    nilai_sink_abort(scene.sink);
+    check_word(&scene, NILAI_COMMIT_ABORTED);
+    CHECK_EQ(put(&scene, 1), NILAI_OK);
+    nilai_sink_abort(scene.sink);
+    CHECK_EQ(put(&scene, 2), NILAI_AGAIN);
+    check_word(&scene, NILAI_COMMIT_ABORTED);
+    CHECK_EQ(nilai_sink_poll(scene.sink, 50, &state, &scene.error), NILAI_OK);
+    CHECK_EQ(state, NILAI_COMMIT_IDLE);
+    check_round(&scene, 3, NILAI_COMMIT_DONE);
+
+    /* A commit on its way is decided first. */
+    CHECK_EQ(put(&scene, 4), NILAI_OK);
+    commit(&scene);
+    CHECK_EQ(nilai_sink_poll(scene.sink, 0, &state, &scene.error), NILAI_OK);
+    nilai_sink_abort(scene.sink);
+    check_word(&scene, NILAI_COMMIT_DONE);
+    check_word(&scene, NILAI_COMMIT_ABORTED);
+    check_round(&scene, 5, NILAI_COMMIT_DONE);
+    scene_close(&scene);
+}
+
+/* Goal: another process with our id ends the sink with a word about `instance`; being fenced
+ * because our own transaction was open for too long only costs that transaction.
+ * Method: the brokers' word for both, at once and after the transaction's time. */
+TEST(fencing_by_another_process_differs_from_being_late)
+{
+    struct scene scene;
+    enum nilai_commit_state state;
+    scene_open(&scene);
+    CHECK_EQ(put(&scene, 1), NILAI_OK);
+    nanosleep(&(struct timespec){.tv_sec = TIMEOUT_MS / 1000 + 1}, NULL);
+    will_answer(&scene, API_ADD_OFFSETS, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+    commit(&scene);
+    check_word(&scene, NILAI_COMMIT_ABORTED);
+    check_round(&scene, 2, NILAI_COMMIT_DONE);
+
+    will_answer(&scene, API_ADD_OFFSETS, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+    CHECK_EQ(put(&scene, 3), NILAI_OK);
+    commit(&scene);
+    CHECK_EQ(wait_for_word(&scene, &state), NILAI_CONFIG);
+    CHECK(strstr(scene.error.text, "instance") != NULL);
+    scene_close(&scene);
+}
+
+/* Goal: what only a person can mend ends the sink at once, with the reason.
+ * Method: no right to write the topic. */
+TEST(a_missing_right_ends_the_sink)
+{
+    struct scene scene;
+    enum nilai_commit_state state;
+    scene_open(&scene);
+    will_answer(&scene, API_ADD_PARTITIONS, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    CHECK_EQ(put(&scene, 1), NILAI_OK);
+    commit(&scene);
+    CHECK_EQ(wait_for_word(&scene, &state), NILAI_CONFIG);
+    CHECK(strstr(scene.error.text, "uthoriz") != NULL);
+    scene_close(&scene);
+}
