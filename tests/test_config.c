@@ -59,7 +59,7 @@ TEST(defaults_are_the_promised_ones)
         {"output.topics.customers", "nilai.customers"},
         {"output.topics.dead_letter", "nilai.dead-letter"},
         {"output.customers", "false"}, {"output.format", "json"}, {"output.source", "nilai"},
-        {"state.memory_max", "auto"}, {"commit.interval", "100ms"},
+        {"state.memory_max", "auto"}, {"delivery", "exactly-once"}, {"commit.interval", "100ms"},
         {"topics.create", "false"}, {"topics.replication", "3"}, {"merge.max_idle", "500ms"},
         {"time.day_offset", "0"}, {"time.max_future", "5m"}, {"time.follow_wall_clock", "true"},
         {"erase.remember", "30d"}, {"currency.base", "USD"},
