@@ -73,11 +73,45 @@ rd_kafka_headers_t *nilai_kafka_output_headers(const struct nilai_output *output
     return headers;
 }
 
-void nilai_kafka_output_note_omitted(rd_kafka_headers_t *headers, size_t value_size)
+static void note_omitted(rd_kafka_headers_t *headers, const char *name, size_t size)
 {
     char text[24];
-    int size = snprintf(text, sizeof text, "%zu", value_size);
-    rd_kafka_header_add(headers, "nilai.value.omitted", -1, text, size);
+    int text_size = snprintf(text, sizeof text, "%zu", size);
+    rd_kafka_header_add(headers, name, -1, text, text_size);
+}
+
+enum nilai_dead_part nilai_dead_part_smaller(enum nilai_dead_part part, bool has_value)
+{
+    return part == NILAI_DEAD_WHOLE && has_value ? NILAI_DEAD_NO_VALUE : NILAI_DEAD_REASON;
+}
+
+rd_kafka_headers_t *nilai_dead_part_headers(const rd_kafka_headers_t *headers,
+                                            enum nilai_dead_part part, size_t key_size,
+                                            size_t value_size)
+{
+    static const char *const reasons[] = {
+        "__connect.errors.topic",      "__connect.errors.partition",
+        "__connect.errors.offset",     "__connect.errors.stage",
+        "__connect.errors.class.name", "__connect.errors.exception.message",
+        "nilai.value.omitted",
+    };
+    const void *value;
+    size_t size;
+    if (part == NILAI_DEAD_NO_VALUE) {
+        rd_kafka_headers_t *all = rd_kafka_headers_copy(headers);
+        note_omitted(all, "nilai.value.omitted", value_size);
+        return all;
+    }
+    rd_kafka_headers_t *few = rd_kafka_headers_new(NILAI_ARRAY_LEN(reasons) + 2);
+    for (size_t index = 0; index < NILAI_ARRAY_LEN(reasons); index++) {
+        if (rd_kafka_header_get_last(headers, reasons[index], &value, &size)
+            == RD_KAFKA_RESP_ERR_NO_ERROR)
+            rd_kafka_header_add(few, reasons[index], -1, value, (ssize_t)size);
+    }
+    note_omitted(few, "nilai.key.omitted", key_size);
+    note_omitted(few, "nilai.headers.omitted",
+                 rd_kafka_header_cnt(headers) - rd_kafka_header_cnt(few) + 1);
+    return few;
 }
 
 rd_kafka_resp_err_t nilai_kafka_output_produce(rd_kafka_t *producer, rd_kafka_topic_t *topic,

@@ -24,8 +24,18 @@ void nilai_kafka_output_close(rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPIC
 
 /* NULL when out of memory. */
 rd_kafka_headers_t *nilai_kafka_output_headers(const struct nilai_output *output);
-/* Says how large the value was that a dead letter goes without. */
-void nilai_kafka_output_note_omitted(rd_kafka_headers_t *headers, size_t value_size);
+
+/* How much of a dead letter is left when no topic holds all of it. */
+enum nilai_dead_part { NILAI_DEAD_WHOLE, NILAI_DEAD_NO_VALUE, NILAI_DEAD_REASON };
+
+/* The next smaller part; leaving out what is not there would be the same message again. */
+enum nilai_dead_part nilai_dead_part_smaller(enum nilai_dead_part part, bool has_value);
+
+/* The headers of a smaller part, with what was left out and how large it was. Those that say why
+ * come last, whatever the event brought. */
+rd_kafka_headers_t *nilai_dead_part_headers(const rd_kafka_headers_t *headers,
+                                            enum nilai_dead_part part, size_t key_size,
+                                            size_t value_size);
 
 /* One message; the headers are taken only when it succeeds. */
 rd_kafka_resp_err_t nilai_kafka_output_produce(rd_kafka_t *producer, rd_kafka_topic_t *topic,

@@ -6,29 +6,19 @@
 #include <string.h>
 
 #include "kafka_client.h"
+#include "kafka_output.h"
 #include "nilai/base/log.h"
 
 enum {
     CLOSE_FLUSH_MS = 1000,
 };
 
-/* What of a worker's output may wait in the library, unless the user says otherwise. */
-static const struct nilai_kafka_fixed preferences[] = {
-    {"queue.buffering.max.kbytes", "65536"},
-    {"queue.buffering.max.messages", "200000"},
-    {"message.max.bytes", "67108864"}, /* the brokers' own limits decide */
-    {"linger.ms", "5"},
-};
-
-/* How much of a dead letter is left when no topic holds all of it. */
-enum part { PART_WHOLE, PART_NO_VALUE, PART_REASON };
-
 /* A dead letter on its way again, as a smaller part. */
 struct second_try {
     struct second_try *next;
     rd_kafka_headers_t *headers;
     unsigned epoch;
-    enum part part;
+    enum nilai_dead_part part;
     size_t key_size;
     bool has_key;
     char key[];
@@ -92,88 +82,17 @@ static void on_error(rd_kafka_t *client, int code, const char *text, void *conte
 
 /* --- Messages --------------------------------------------------------------------------- */
 
-static rd_kafka_headers_t *copy_headers(const struct nilai_output *output)
-{
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(output->header_count + 1);
-    for (size_t index = 0; index < output->header_count; index++) {
-        const struct nilai_header *header = &output->headers[index];
-        if (rd_kafka_header_add(headers, header->name, -1, header->value,
-                                header->value != NULL ? (ssize_t)header->size : -1)
-            != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            rd_kafka_headers_destroy(headers);
-            return NULL;
-        }
-    }
-    return headers;
-}
-
 /* Takes the headers only when it succeeds. */
 static rd_kafka_resp_err_t produce(struct kafka_sink *sink, enum nilai_output_topic topic,
-                                   unsigned epoch, enum part part, const void *key,
+                                   unsigned epoch, enum nilai_dead_part part, const void *key,
                                    size_t key_size, const void *value, size_t value_size,
                                    rd_kafka_headers_t *headers)
 {
-    NILAI_ASSERT(sink->topics[topic] != NULL);
-    rd_kafka_vu_t arguments[] = {
-        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = sink->topics[topic]},
-        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {.ptr = (void *)(uintptr_t)key, .size = key_size}},
-        {.vtype = RD_KAFKA_VTYPE_VALUE,
-         .u.mem = {.ptr = (void *)(uintptr_t)value, .size = value_size}},
-        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
-        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)(epoch | part << 1)},
-    };
-    rd_kafka_error_t *error
-        = rd_kafka_produceva(sink->producer, arguments, NILAI_ARRAY_LEN(arguments));
-    if (error == NULL) {
-        sink->outstanding[epoch]++;
-        return RD_KAFKA_RESP_ERR_NO_ERROR;
-    }
-    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
-    rd_kafka_error_destroy(error);
+    rd_kafka_resp_err_t code = nilai_kafka_output_produce(
+        sink->producer, sink->topics[topic], key, key_size, value, value_size, headers,
+        (void *)(uintptr_t)(epoch | part << 1));
+    sink->outstanding[epoch] += code == RD_KAFKA_RESP_ERR_NO_ERROR;
     return code;
-}
-
-static void note_omitted(rd_kafka_headers_t *headers, const char *name, size_t size)
-{
-    char text[24];
-    int text_size = snprintf(text, sizeof text, "%zu", size);
-    rd_kafka_header_add(headers, name, -1, text, text_size);
-}
-
-/* Leaving out what is not there would be the same message again. */
-static enum part smaller(enum part part, bool has_value)
-{
-    return part == PART_WHOLE && has_value ? PART_NO_VALUE : PART_REASON;
-}
-
-/* The headers of a smaller part. Those that say why come last, whatever the event brought. */
-static rd_kafka_headers_t *reduce(const rd_kafka_headers_t *headers, enum part part,
-                                  size_t key_size, size_t value_size)
-{
-    static const char *const reasons[] = {
-        "__connect.errors.topic",      "__connect.errors.partition",
-        "__connect.errors.offset",     "__connect.errors.stage",
-        "__connect.errors.class.name", "__connect.errors.exception.message",
-        "nilai.value.omitted",
-    };
-    const void *value;
-    size_t size;
-    if (part == PART_NO_VALUE) {
-        rd_kafka_headers_t *all = rd_kafka_headers_copy(headers);
-        note_omitted(all, "nilai.value.omitted", value_size);
-        return all;
-    }
-    rd_kafka_headers_t *few = rd_kafka_headers_new(NILAI_ARRAY_LEN(reasons) + 2);
-    for (size_t index = 0; index < NILAI_ARRAY_LEN(reasons); index++) {
-        if (rd_kafka_header_get_last(headers, reasons[index], &value, &size)
-            == RD_KAFKA_RESP_ERR_NO_ERROR)
-            rd_kafka_header_add(few, reasons[index], -1, value, (ssize_t)size);
-    }
-    note_omitted(few, "nilai.key.omitted", key_size);
-    note_omitted(few, "nilai.headers.omitted",
-                 rd_kafka_header_cnt(headers) - rd_kafka_header_cnt(few) + 1);
-    return few;
 }
 
 static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_output *output)
@@ -181,20 +100,20 @@ static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_ou
     struct kafka_sink *sink = of(base);
     if (sink->failure != NILAI_OK)
         return NILAI_FAILED;
-    rd_kafka_headers_t *headers = copy_headers(output);
+    rd_kafka_headers_t *headers = nilai_kafka_output_headers(output);
     if (headers == NULL)
         return NILAI_NO_MEMORY;
-    enum part part = PART_WHOLE;
+    enum nilai_dead_part part = NILAI_DEAD_WHOLE;
     rd_kafka_resp_err_t code
         = produce(sink, output->topic, sink->epoch, part, output->key, output->key_size,
                   output->value, output->value_size, headers);
     while (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
-           && output->topic == NILAI_OUTPUT_DEAD_LETTER && part != PART_REASON) {
-        part = smaller(part, output->value != NULL);
-        rd_kafka_headers_t *fewer = reduce(headers, part, output->key_size, output->value_size);
+           && output->topic == NILAI_OUTPUT_DEAD_LETTER && part != NILAI_DEAD_REASON) {
+        part = nilai_dead_part_smaller(part, output->value != NULL);
+        rd_kafka_headers_t *fewer = nilai_dead_part_headers(headers, part, output->key_size, output->value_size);
         rd_kafka_headers_destroy(headers);
         headers = fewer;
-        bool with_key = part != PART_REASON;
+        bool with_key = part != NILAI_DEAD_REASON;
         code = produce(sink, output->topic, sink->epoch, part, with_key ? output->key : NULL,
                        with_key ? output->key_size : 0, NULL, 0, headers);
     }
@@ -209,10 +128,10 @@ static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_ou
 
 /* From within a delivery report: the room of the message that failed is not free yet. */
 static bool queue_second_try(struct kafka_sink *sink, const rd_kafka_message_t *message,
-                             unsigned epoch, enum part part)
+                             unsigned epoch, enum nilai_dead_part part)
 {
     rd_kafka_headers_t *headers;
-    bool with_key = part != PART_REASON && message->key != NULL;
+    bool with_key = part != NILAI_DEAD_REASON && message->key != NULL;
     size_t key_size = with_key ? message->key_len : 0;
     struct second_try *entry;
     /* A dead letter always has headers. */
@@ -220,7 +139,7 @@ static bool queue_second_try(struct kafka_sink *sink, const rd_kafka_message_t *
         || (entry = malloc(sizeof *entry + key_size)) == NULL)
         return false;
     *entry = (struct second_try){.next = sink->second_tries,
-                                 .headers = reduce(headers, part, message->key_len, message->len),
+                                 .headers = nilai_dead_part_headers(headers, part, message->key_len, message->len),
                                  .epoch = epoch,
                                  .part = part,
                                  .key_size = key_size,
@@ -262,11 +181,11 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
     (void)producer;
     struct kafka_sink *sink = context;
     unsigned epoch = (uintptr_t)message->_private & 1;
-    enum part part = (enum part)((uintptr_t)message->_private >> 1);
-    NILAI_ASSERT(part <= PART_REASON && sink->outstanding[epoch] > 0);
+    enum nilai_dead_part part = (enum nilai_dead_part)((uintptr_t)message->_private >> 1);
+    NILAI_ASSERT(part <= NILAI_DEAD_REASON && sink->outstanding[epoch] > 0);
     if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && !sink->closing
-        && message->rkt == sink->topics[NILAI_OUTPUT_DEAD_LETTER] && part != PART_REASON
-        && queue_second_try(sink, message, epoch, smaller(part, message->payload != NULL)))
+        && message->rkt == sink->topics[NILAI_OUTPUT_DEAD_LETTER] && part != NILAI_DEAD_REASON
+        && queue_second_try(sink, message, epoch, nilai_dead_part_smaller(part, message->payload != NULL)))
         return;
     sink->outstanding[epoch]--;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && !sink->closing)
@@ -409,34 +328,6 @@ static const struct nilai_sink_ops kafka_sink_ops = {
     .close = sink_close,
 };
 
-static enum nilai_status configure(const struct nilai_kafka_sink_options *options,
-                                   rd_kafka_conf_t **config, struct nilai_error *error)
-{
-    struct nilai_kafka_fixed fixed[NILAI_ARRAY_LEN(preferences)];
-    size_t count = 0;
-    for (size_t index = 0; index < NILAI_ARRAY_LEN(preferences); index++) {
-        if (!nilai_kafka_client_is_given(options->kafka, options->kafka_count,
-                                         preferences[index].name))
-            fixed[count++] = preferences[index];
-    }
-    return nilai_kafka_config_create(NILAI_KAFKA_PRODUCER, options->kafka, options->kafka_count,
-                                     fixed, count, config, error);
-}
-
-static enum nilai_status open_topics(struct kafka_sink *sink, struct nilai_error *error)
-{
-    for (size_t topic = 0; topic < NILAI_OUTPUT_TOPICS; topic++) {
-        const char *name = sink->options.topics[topic];
-        if (name == NULL)
-            continue;
-        sink->topics[topic] = rd_kafka_topic_new(sink->producer, name, NULL);
-        if (sink->topics[topic] == NULL)
-            return nilai_error_set(error, NILAI_CONFIG, "kafka: topic %s: %s", name,
-                                   rd_kafka_err2str(rd_kafka_last_error()));
-    }
-    return NILAI_OK;
-}
-
 enum nilai_status nilai_kafka_sink_create(const struct nilai_kafka_sink_options *options,
                                           struct nilai_sink **sink, struct nilai_error *error)
 {
@@ -447,7 +338,7 @@ enum nilai_status nilai_kafka_sink_create(const struct nilai_kafka_sink_options 
     created->base.ops = &kafka_sink_ops;
     created->options = *options;
     created->consumer = nilai_kafka_source_client(options->source);
-    enum nilai_status status = configure(options, &config, error);
+    enum nilai_status status = nilai_kafka_output_configure(options, NULL, 0, &config, error);
     if (status == NILAI_OK) {
         rd_kafka_conf_set_opaque(config, created);
         rd_kafka_conf_set_dr_msg_cb(config, on_delivery);
@@ -459,7 +350,7 @@ enum nilai_status nilai_kafka_sink_create(const struct nilai_kafka_sink_options 
         rd_kafka_queue_cb_event_enable(created->acks, on_wake, created);
         created->commits = rd_kafka_queue_new(created->consumer);
         rd_kafka_queue_cb_event_enable(created->commits, on_wake, created);
-        status = open_topics(created, error);
+        status = nilai_kafka_output_open(created->producer, options, created->topics, error);
     }
     if (status != NILAI_OK) {
         sink_close(&created->base);

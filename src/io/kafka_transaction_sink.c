@@ -57,7 +57,8 @@ struct transaction_sink {
     rd_kafka_consumer_group_metadata_t *group;
     bool held;     /* the commit did */
     bool repeated; /* the end of the transaction may have been sent more than once */
-    size_t dead_value_max; /* the largest value that the dead-letter topic may still take */
+    size_t dead_value_max; /* the largest value that the dead-letter topic may still take, */
+    size_t dead_rest_max;  /* and the largest key with headers */
     bool excused;          /* the transaction failed for a dead letter that comes smaller now */
     int tries;             /* transactions that failed since one held */
     enum nilai_status failure;
@@ -114,23 +115,48 @@ static void on_error(rd_kafka_t *client, int code, const char *text, void *conte
         nilai_log(NILAI_LOG_WARNING, "kafka: %s", text);
 }
 
+/* Bytes of key and headers. */
+static size_t rest_of_message(const rd_kafka_message_t *message)
+{
+    rd_kafka_headers_t *headers;
+    const char *name;
+    const void *value;
+    size_t rest = message->key_len, size;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return rest;
+    for (size_t index = 0; rd_kafka_header_get_all(headers, index, &name, &value, &size)
+                           == RD_KAFKA_RESP_ERR_NO_ERROR; index++)
+        rest += strlen(name) + size;
+    return rest;
+}
+
+/* A dead letter that was refused for its size: the next one like it goes without its value, or
+ * without key and foreign headers. */
+static void note_too_large(struct transaction_sink *sink, const rd_kafka_message_t *message)
+{
+    size_t rest = rest_of_message(message);
+    if (message->len > 0 && message->len <= sink->dead_value_max)
+        sink->dead_value_max = message->len - 1;
+    else if (message->len == 0 && rest <= sink->dead_rest_max)
+        sink->dead_rest_max = rest > 0 ? rest - 1 : 0;
+    sink->excused = true;
+}
+
 /* Only of messages that were not delivered. They break their transaction, which is not our
  * business here, but some would break every other, too. */
 static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message, void *context)
 {
     (void)producer;
     struct transaction_sink *sink = context;
+    enum nilai_dead_part part = (enum nilai_dead_part)(uintptr_t)message->_private;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR || atomic_load(&sink->closing))
         return;
-    if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
-        && message->rkt == sink->topics[NILAI_OUTPUT_DEAD_LETTER] && message->len > 0) {
-        if (message->len <= sink->dead_value_max)
-            sink->dead_value_max = message->len - 1;
-        sink->excused = true;
-    } else if (nilai_kafka_client_status(message->err) == NILAI_CONFIG) {
+    if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && part != NILAI_DEAD_REASON
+        && message->rkt == sink->topics[NILAI_OUTPUT_DEAD_LETTER])
+        note_too_large(sink, message);
+    else if (nilai_kafka_client_status(message->err) == NILAI_CONFIG)
         fail(sink, NILAI_CONFIG, rd_kafka_topic_name(message->rkt),
              rd_kafka_message_errstr(message));
-    }
 }
 
 /* --- The producer ------------------------------------------------------------------------- */
@@ -423,14 +449,28 @@ static bool need_transaction(struct transaction_sink *sink)
 }
 
 static rd_kafka_resp_err_t produce(struct transaction_sink *sink,
-                                   const struct nilai_output *output, bool omit,
+                                   const struct nilai_output *output, enum nilai_dead_part part,
                                    rd_kafka_headers_t *headers)
 {
-    if (omit)
-        nilai_kafka_output_note_omitted(headers, output->value_size);
-    return nilai_kafka_output_produce(sink->producer, sink->topics[output->topic], output->key,
-                                      output->key_size, omit ? NULL : output->value,
-                                      omit ? 0 : output->value_size, headers, NULL);
+    bool with_key = part != NILAI_DEAD_REASON, with_value = part == NILAI_DEAD_WHOLE;
+    return nilai_kafka_output_produce(
+        sink->producer, sink->topics[output->topic], with_key ? output->key : NULL,
+        with_key ? output->key_size : 0, with_value ? output->value : NULL,
+        with_value ? output->value_size : 0, headers, (void *)(uintptr_t)part);
+}
+
+/* What of a dead letter the topic is known to take. */
+static enum nilai_dead_part part_of(const struct transaction_sink *sink,
+                                    const struct nilai_output *output)
+{
+    size_t rest = output->key_size;
+    if (output->topic != NILAI_OUTPUT_DEAD_LETTER)
+        return NILAI_DEAD_WHOLE;
+    for (size_t index = 0; index < output->header_count; index++)
+        rest += strlen(output->headers[index].name) + output->headers[index].size;
+    if (rest > sink->dead_rest_max)
+        return NILAI_DEAD_REASON;
+    return output->value_size > sink->dead_value_max ? NILAI_DEAD_NO_VALUE : NILAI_DEAD_WHOLE;
 }
 
 /* What the library answered; whatever is not permanent breaks this transaction only. */
@@ -453,14 +493,24 @@ static enum nilai_status write_one(struct transaction_sink *sink,
 {
     if (!need_transaction(sink))
         return NILAI_AGAIN;
-    rd_kafka_headers_t *headers = nilai_kafka_output_headers(output);
-    if (headers == NULL)
+    rd_kafka_headers_t *all = nilai_kafka_output_headers(output), *headers = all;
+    if (all == NULL)
         return NILAI_NO_MEMORY;
-    bool dead = output->topic == NILAI_OUTPUT_DEAD_LETTER && output->value_size > 0;
-    bool omit = dead && output->value_size > sink->dead_value_max;
-    rd_kafka_resp_err_t code = produce(sink, output, omit, headers);
-    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && dead && !omit)
-        code = produce(sink, output, true, headers);
+    enum nilai_dead_part part = part_of(sink, output);
+    rd_kafka_resp_err_t code;
+    for (;;) {
+        if (part != NILAI_DEAD_WHOLE)
+            headers = nilai_dead_part_headers(all, part, output->key_size, output->value_size);
+        code = produce(sink, output, part, headers);
+        if (code != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || part == NILAI_DEAD_REASON
+            || output->topic != NILAI_OUTPUT_DEAD_LETTER)
+            break;
+        if (headers != all)
+            rd_kafka_headers_destroy(headers);
+        part = nilai_dead_part_smaller(part, output->value != NULL);
+    }
+    if (headers != all)
+        rd_kafka_headers_destroy(all);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return NILAI_OK;
     rd_kafka_headers_destroy(headers);
@@ -675,7 +725,7 @@ nilai_kafka_transaction_sink_create(const struct nilai_kafka_sink_options *optio
         return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     created->base.ops = &transaction_sink_ops;
     created->options = *options;
-    created->dead_value_max = SIZE_MAX;
+    created->dead_value_max = created->dead_rest_max = SIZE_MAX;
     snprintf(created->id, sizeof created->id, "%s", id);
     init_lock(created);
     created->outbox = nilai_outbox_create(NILAI_TRANSACTION_OUTBOX_BYTES);
