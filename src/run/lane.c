@@ -16,7 +16,7 @@ struct nilai_lane {
     bool in_turn;
     bool suppressed; /* of the turn at hand */
     bool published;  /* something came out since the last commit was begun */
-    bool truncated;
+    enum nilai_lane_gap gap;
     bool in_commit;
     int64_t tick_s; /* the last second of the wall clock that was followed */
 };
@@ -177,6 +177,17 @@ static void accept_end(struct nilai_lane *lane, uint32_t topic, int64_t offset)
     }
 }
 
+/* The first message of a topic is at `offset`. */
+static void note_gap(struct nilai_lane *lane, uint32_t topic, int64_t offset)
+{
+    int64_t committed = lane->committed.offsets[topic];
+    enum nilai_lane_gap gap = offset <= 0                                ? NILAI_GAP_NONE
+                              : committed > 0 && offset > committed ? NILAI_GAP_UNREAD
+                                                                    : NILAI_GAP_OLD;
+    if (gap > lane->gap)
+        lane->gap = gap;
+}
+
 static enum nilai_status fill_topic(struct nilai_lane *lane, struct nilai_source *source,
                                     uint32_t topic, uint32_t *taken)
 {
@@ -194,8 +205,8 @@ static enum nilai_status fill_topic(struct nilai_lane *lane, struct nilai_source
             nilai_source_give_back(source, &arrival->input);
             return NILAI_INVALID;
         }
-        if (nilai_merge_offset(lane->merge, topic) < 0 && arrival->input.offset > 0)
-            lane->truncated = true;
+        if (nilai_merge_offset(lane->merge, topic) < 0)
+            note_gap(lane, topic, arrival->input.offset);
         decode_arrival(lane, arrival, topic);
         nilai_merge_push(lane->merge, topic);
         (*taken)++;
@@ -359,11 +370,11 @@ bool nilai_lane_is_committed_at(const struct nilai_lane *lane,
     return same_offsets(lane, position, &lane->committed);
 }
 
-bool nilai_lane_take_truncated(struct nilai_lane *lane)
+enum nilai_lane_gap nilai_lane_take_gap(struct nilai_lane *lane)
 {
-    bool truncated = lane->truncated;
-    lane->truncated = false;
-    return truncated;
+    enum nilai_lane_gap gap = lane->gap;
+    lane->gap = NILAI_GAP_NONE;
+    return gap;
 }
 
 struct nilai_partition *nilai_lane_state(struct nilai_lane *lane)

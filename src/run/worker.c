@@ -397,6 +397,68 @@ static void drop_parked(struct nilai_worker *worker)
         drop_lane(worker, worker->parked[--worker->parked_count]);
 }
 
+static uint64_t lag_of(struct nilai_worker *worker, struct nilai_lane *lane)
+{
+    uint64_t lag = 0;
+    struct nilai_position position;
+    if (lane == worker->busy || nilai_lane_phase(lane) == NILAI_LANE_FINISHED)
+        return 0;
+    int64_t reading[NILAI_INPUT_TOPICS_MAX];
+    nilai_lane_position(lane, &position);
+    nilai_lane_start(lane, reading);
+    for (uint32_t topic = 0; topic < worker->options.config->input_topic_count; topic++) {
+        int64_t high = nilai_source_high(worker->options.source, topic, position.partition);
+        int64_t offset = reading[topic] < 0 ? 0 : reading[topic];
+        lag += high > offset ? (uint64_t)(high - offset) : 0;
+    }
+    return lag;
+}
+
+static void tell_gap(struct nilai_lane *lane)
+{
+    enum nilai_lane_gap gap = nilai_lane_take_gap(lane);
+    if (gap == NILAI_GAP_OLD)
+        nilai_log(NILAI_LOG_WARNING,
+                  "partition %" PRId32 ": the oldest events are no longer in the input topics; "
+                  "state is built from those that are",
+                  nilai_lane_partition(lane));
+    if (gap == NILAI_GAP_UNREAD)
+        nilai_log(NILAI_LOG_ERROR,
+                  "partition %" PRId32 ": events were deleted from the input topics before they "
+                  "were read: what they would have changed is lost; keep them for longer "
+                  "(retention.ms)",
+                  nilai_lane_partition(lane));
+}
+
+/* Looks at what is too dear to be counted along the way; false: memory is used up. */
+static bool survey(struct nilai_worker *worker)
+{
+    struct nilai_counters *counters = worker->options.counters;
+    uint64_t customers = 0, memory = 0, lag = 0, replaying = 0;
+    for (size_t index = 0; index < worker->lane_count; index++) {
+        struct nilai_lane *lane = worker->lanes[index];
+        struct nilai_table_stats stats;
+        nilai_table_stats(nilai_partition_table(nilai_lane_state(lane)), &stats);
+        customers += stats.customers;
+        memory += nilai_partition_memory_bytes(nilai_lane_state(lane));
+        lag += lag_of(worker, lane);
+        replaying += nilai_lane_phase(lane) == NILAI_LANE_REPLAYING;
+        tell_gap(lane);
+    }
+    nilai_counter_set(counters, NILAI_COUNTER_CUSTOMERS, customers);
+    nilai_counter_set(counters, NILAI_COUNTER_MEMORY_BYTES, memory);
+    nilai_counter_set(counters, NILAI_COUNTER_LAG, lag);
+    nilai_counter_set(counters, NILAI_COUNTER_PARTITIONS, worker->lane_count);
+    nilai_counter_set(counters, NILAI_COUNTER_REPLAYING, replaying);
+    uint64_t before = atomic_fetch_add_explicit(&worker->options.budget->used_bytes,
+                                                memory - worker->memory_bytes,
+                                                memory_order_relaxed);
+    uint64_t used = before + memory - worker->memory_bytes;
+    worker->memory_bytes = memory;
+    worker->surveyed_at_ms = worker->now_ms;
+    return used <= worker->options.budget->max_bytes;
+}
+
 static void on_revoked(void *context, bool lost)
 {
     struct nilai_worker *worker = context;
@@ -406,6 +468,7 @@ static void on_revoked(void *context, bool lost)
         && !worker->taken_back && is_ahead(worker))
         take_back(worker);
     NILAI_ASSERT(worker->parked_count == 0);
+    (void)survey(worker); /* so that the last figures are those of the end */
     for (size_t index = 0; index < worker->lane_count; index++) {
         struct nilai_lane *lane = worker->lanes[index];
         /* Half of a turn cannot be taken up again. */
@@ -520,56 +583,6 @@ static void on_assigned(void *context, struct nilai_assigned *list, size_t list_
 }
 
 /* --- Rounds --------------------------------------------------------------------------- */
-
-static uint64_t lag_of(struct nilai_worker *worker, struct nilai_lane *lane)
-{
-    uint64_t lag = 0;
-    struct nilai_position position;
-    if (lane == worker->busy || nilai_lane_phase(lane) == NILAI_LANE_FINISHED)
-        return 0;
-    int64_t reading[NILAI_INPUT_TOPICS_MAX];
-    nilai_lane_position(lane, &position);
-    nilai_lane_start(lane, reading);
-    for (uint32_t topic = 0; topic < worker->options.config->input_topic_count; topic++) {
-        int64_t high = nilai_source_high(worker->options.source, topic, position.partition);
-        int64_t offset = reading[topic] < 0 ? 0 : reading[topic];
-        lag += high > offset ? (uint64_t)(high - offset) : 0;
-    }
-    return lag;
-}
-
-/* Looks at what is too dear to be counted along the way; false: memory is used up. */
-static bool survey(struct nilai_worker *worker)
-{
-    struct nilai_counters *counters = worker->options.counters;
-    uint64_t customers = 0, memory = 0, lag = 0, replaying = 0;
-    for (size_t index = 0; index < worker->lane_count; index++) {
-        struct nilai_lane *lane = worker->lanes[index];
-        struct nilai_table_stats stats;
-        nilai_table_stats(nilai_partition_table(nilai_lane_state(lane)), &stats);
-        customers += stats.customers;
-        memory += nilai_partition_memory_bytes(nilai_lane_state(lane));
-        lag += lag_of(worker, lane);
-        replaying += nilai_lane_phase(lane) == NILAI_LANE_REPLAYING;
-        if (nilai_lane_take_truncated(lane))
-            nilai_log(NILAI_LOG_WARNING,
-                      "partition %" PRId32 ": the oldest events are no longer in the input "
-                      "topics; state is built from those that are",
-                      nilai_lane_partition(lane));
-    }
-    nilai_counter_set(counters, NILAI_COUNTER_CUSTOMERS, customers);
-    nilai_counter_set(counters, NILAI_COUNTER_MEMORY_BYTES, memory);
-    nilai_counter_set(counters, NILAI_COUNTER_LAG, lag);
-    nilai_counter_set(counters, NILAI_COUNTER_PARTITIONS, worker->lane_count);
-    nilai_counter_set(counters, NILAI_COUNTER_REPLAYING, replaying);
-    uint64_t before = atomic_fetch_add_explicit(&worker->options.budget->used_bytes,
-                                                memory - worker->memory_bytes,
-                                                memory_order_relaxed);
-    uint64_t used = before + memory - worker->memory_bytes;
-    worker->memory_bytes = memory;
-    worker->surveyed_at_ms = worker->now_ms;
-    return used <= worker->options.budget->max_bytes;
-}
 
 static enum nilai_status survey_if_due(struct nilai_worker *worker)
 {

@@ -92,8 +92,15 @@ void nilai_lane_commit_refused(struct nilai_lane *lane);
 bool nilai_lane_is_committed_at(const struct nilai_lane *lane,
                                 const struct nilai_position *position);
 
-/* True once: the oldest message of a topic was not its first; older events are gone. */
-bool nilai_lane_take_truncated(struct nilai_lane *lane);
+/* What was missing when a topic was first read. */
+enum nilai_lane_gap {
+    NILAI_GAP_NONE,
+    NILAI_GAP_OLD,    /* events from before the committed position: state does without them */
+    NILAI_GAP_UNREAD, /* events after it: they were deleted before anybody read them */
+};
+
+/* The worst that was found since the last call. */
+enum nilai_lane_gap nilai_lane_take_gap(struct nilai_lane *lane);
 
 struct nilai_partition *nilai_lane_state(struct nilai_lane *lane);
 

@@ -1,0 +1,68 @@
+#include "nilai/run/lane.h"
+#include "nilai/run/config.h"
+#include "test.h"
+
+/* A source of one topic whose oldest message is not its first; every message is malformed, which
+ * is no matter here. */
+struct short_source {
+    struct nilai_source base;
+    int64_t next;
+};
+
+static enum nilai_status take(struct nilai_source *base, uint32_t topic, int32_t partition,
+                              struct nilai_input *input)
+{
+    struct short_source *source = (struct short_source *)base;
+    (void)topic, (void)partition;
+    if (source->next > 10)
+        return NILAI_AGAIN;
+    *input = (struct nilai_input){.key = "", .value = "", .offset = source->next++};
+    return NILAI_OK;
+}
+
+static void give_back(struct nilai_source *base, struct nilai_input *input)
+{
+    (void)base, (void)input;
+}
+
+static enum nilai_lane_gap gap_of(int64_t committed, int64_t oldest)
+{
+    static const struct nilai_source_ops ops = {.take = take, .give_back = give_back};
+    static struct nilai_config config;
+    struct short_source source = {.base = {.ops = &ops}, .next = oldest};
+    nilai_config_defaults(&config);
+    CHECK_EQ(nilai_config_finish(&config, NULL), NILAI_OK);
+    struct nilai_decode_rules rules = nilai_config_decode_rules(&config);
+    struct nilai_decoder *decoder = nilai_decoder_create(&rules);
+    const struct nilai_lane_options options = {
+        .topic_count = 1,
+        .queue_capacity = 16,
+        .max_idle_ms = 500,
+        .decoder = decoder,
+        .state = {.model = &config.model,
+                  .limits = {.memory_max_bytes = 64 << 20},
+                  .erase_remember_ms = 1000},
+    };
+    const struct nilai_position position = {.offsets = {committed}, .clock_ms = -1};
+    struct nilai_lane *lane = nilai_lane_create(&options, &position, 0);
+    uint32_t taken;
+    CHECK_EQ(nilai_lane_fill(lane, &source.base, &taken), NILAI_OK);
+    CHECK(taken > 0);
+    enum nilai_lane_gap gap = nilai_lane_take_gap(lane);
+    CHECK_EQ(nilai_lane_take_gap(lane), NILAI_GAP_NONE); /* told once */
+    nilai_lane_destroy(lane, &source.base);
+    nilai_decoder_destroy(decoder);
+    return gap;
+}
+
+/* Goal: retention that overtook the service is told, and told apart: events that state does
+ * without, and events that nobody has read. */
+TEST(what_retention_took_is_told)
+{
+    CHECK_EQ(gap_of(0, 0), NILAI_GAP_NONE);
+    CHECK_EQ(gap_of(3, 0), NILAI_GAP_NONE);
+    CHECK_EQ(gap_of(0, 5), NILAI_GAP_OLD);
+    CHECK_EQ(gap_of(7, 5), NILAI_GAP_OLD);
+    CHECK_EQ(gap_of(5, 5), NILAI_GAP_OLD);
+    CHECK_EQ(gap_of(4, 5), NILAI_GAP_UNREAD);
+}
