@@ -960,6 +960,25 @@ TEST(a_rebalance_without_acknowledgements_is_survived)
     free(log);
 }
 
+/* Goal: a worker whose partitions were lost may end before it is told what comes instead, as when
+ * its instance is fenced. Method: everything is taken away twice in a row. */
+TEST(the_end_may_come_before_the_group_gives_anything_back)
+{
+    uint64_t seed = test_seed(24);
+    configure();
+    struct log *log = make_log(&seed, 150);
+    struct broker *broker = broker_open(log);
+    struct stage stage;
+    stage_open(&stage, broker, seed, true);
+    for (int round = 0; round < 20; round++)
+        stage_round(&stage, 50);
+    stage.source.take_away = stage.source.lost = true;
+    stage_round(&stage, 50);
+    stage_close(&stage, true);
+    broker_close(broker);
+    free(log);
+}
+
 /* Goal: with everything finished by others, there is nothing to read and nothing to publish.
  * Method: a second worker on a finished group. */
 TEST(a_finished_partition_is_not_read_again)
