@@ -23,7 +23,7 @@ from kafka.test_run import PATIENCE_S, end, quiet_environment
 
 SEED = int(os.environ.get("NILAI_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
 EVENTS = 240000
-KILLS = 8
+BOTH, EITHER = 3, 2 # rounds in which both processes are killed, and one of them
 SESSION_S = 6
 LIVES = {
     "kafka__session__timeout__ms": str(SESSION_S * 1000),
@@ -145,12 +145,16 @@ class ExactlyOnce(test_run.Run):
         for name in ("one", "two"):
             self.launch(scene, name, **SLOW)
         done = self.wait_for_progress(scene, above=0)
-        # The last to be killed is not the one that will stand still, so that this one is past
-        # rebuilding its state, and has a transaction open.
-        for name in (*self.random.choices(("one", "two"), k=KILLS - 2), "two", "two"):
+        # Somebody has just committed: whoever it was dies amid the next output. The last to be
+        # killed is not the one that will stand still, so that this one is past rebuilding its
+        # state, and has a transaction open.
+        for names in (*[("one", "two")] * BOTH, *[self.random.choice((("one",), ("two",)))] * EITHER,
+                      ("two",)):
             time.sleep(self.random.random() * 0.8)
-            self.kill(name)
-            self.launch(scene, name, **SLOW)
+            for name in names:
+                self.kill(name)
+            for name in names:
+                self.launch(scene, name, **SLOW)
             done = self.wait_for_progress(scene, above=done)
 
         left = EVENTS - self.committed_sum(scene)
