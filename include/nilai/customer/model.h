@@ -63,7 +63,7 @@ struct nilai_model {
     struct nilai_outlook outlook;
 };
 
-/* The contract's defaults, not yet prepared. */
+/* The documented defaults, not yet prepared. */
 void nilai_model_defaults(struct nilai_model *model);
 
 /* Checks what no single parameter can tell and derives the rest.

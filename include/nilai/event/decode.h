@@ -3,7 +3,7 @@
  *
  * The two formats share everything but the reading of bytes: each reader notes, for every
  * known field of the top map, its kind, value and position (event/fields.h); one check then
- * finds the first fault in the contract's order of precedence, or fills the event.
+ * finds the first fault in the documented order of precedence, or fills the event.
  *
  * A decoder belongs to one thread and never allocates after creation.
  */

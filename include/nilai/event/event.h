@@ -103,7 +103,7 @@ struct nilai_event {
     };
 };
 
-/* The names that the contract gives: "purchase", "opened", "complaint", "nps", "product". */
+/* The names in events and messages: "purchase", "opened", "complaint", "nps", "product". */
 extern const char *const nilai_event_type_names[NILAI_EVENT_TYPES];
 extern const char *const nilai_ticket_status_names[NILAI_TICKET_STATUSES];
 extern const char *const nilai_ticket_kind_names[NILAI_TICKET_KINDS];
