@@ -29,11 +29,6 @@ uint64_t nilai_clock_thread_cpu_ns(void)
     return read_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
-uint64_t nilai_clock_process_cpu_ns(void)
-{
-    return read_ns(CLOCK_PROCESS_CPUTIME_ID);
-}
-
 void nilai_clock_format(int64_t ms, char text[static NILAI_CLOCK_TEXT_SIZE])
 {
     NILAI_ASSERT(ms >= 0 && ms <= NILAI_TIME_MAX_MS);

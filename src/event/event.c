@@ -1,5 +1,7 @@
 #include "nilai/event/event.h"
 
+#include <string.h>
+
 const char *const nilai_event_type_names[NILAI_EVENT_TYPES] = {
     [NILAI_PURCHASE] = "purchase",
     [NILAI_REFUND] = "refund",
@@ -40,3 +42,23 @@ const char *const nilai_factor_names[NILAI_FACTORS] = {
     [NILAI_FACTOR_ECONOMIC] = "economic",
     [NILAI_FACTOR_FUNCTIONAL] = "functional",
 };
+
+static void keep_text(struct nilai_text *text, struct nilai_text stays, char *room)
+{
+    uintptr_t data = (uintptr_t)text->data, from = (uintptr_t)stays.data;
+    if (data >= from && data < from + stays.size)
+        return;
+    NILAI_ASSERT(text->size <= NILAI_TEXT_MAX);
+    if (text->size > 0)
+        memcpy(room, text->data, text->size);
+    text->data = room;
+}
+
+void nilai_event_keep_texts(struct nilai_event *event, struct nilai_text stays,
+                            char room[static NILAI_EVENT_TEXTS_SIZE])
+{
+    keep_text(&event->id, stays, room);
+    keep_text(&event->customer, stays, room + NILAI_TEXT_MAX);
+    if (event->type == NILAI_TICKET)
+        keep_text(&event->ticket.ticket, stays, room + 2 * NILAI_TEXT_MAX);
+}

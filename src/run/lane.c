@@ -132,18 +132,6 @@ void nilai_lane_start(const struct nilai_lane *lane, int64_t start[static NILAI_
     }
 }
 
-/* A text that lies in the decoder's own buffer, which the next call overwrites, is copied. */
-static void own_text(struct nilai_text *text, const struct nilai_input *input, char *copy)
-{
-    uintptr_t data = (uintptr_t)text->data, value = (uintptr_t)input->value;
-    if (data >= value && data < value + input->value_size)
-        return;
-    NILAI_ASSERT(text->size <= NILAI_TEXT_MAX);
-    if (text->size > 0)
-        memcpy(copy, text->data, text->size);
-    text->data = copy;
-}
-
 static void decode_arrival(struct nilai_lane *lane, struct nilai_arrival *arrival, uint32_t topic)
 {
     const struct nilai_input *input = &arrival->input;
@@ -160,10 +148,10 @@ static void decode_arrival(struct nilai_lane *lane, struct nilai_arrival *arriva
     event->origin = (struct nilai_origin){.topic = (int32_t)topic,
                                           .partition = lane->committed.partition,
                                           .offset = input->offset};
-    own_text(&event->id, input, arrival->texts);
-    own_text(&event->customer, input, arrival->texts + NILAI_TEXT_MAX);
-    if (event->type == NILAI_TICKET)
-        own_text(&event->ticket.ticket, input, arrival->texts + 2 * NILAI_TEXT_MAX);
+    /* What lies in the decoder's own buffer is overwritten by its next call. The value of an event
+     * that was accepted has at most NILAI_EVENT_SIZE_MAX bytes. */
+    nilai_event_keep_texts(event, (struct nilai_text){input->value, (uint32_t)input->value_size},
+                           arrival->texts);
 }
 
 /* A log that ends before what was committed was made anew or lost its tail: waiting for it to

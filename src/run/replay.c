@@ -19,7 +19,7 @@ enum { TURN_DEFAULT = 1000, TURN_MAX = 100000, OUT_BUFFER = 1024 * 1024, MESSAGE
 /* An event with its texts, which outlive the record it was decoded from. */
 struct held {
     struct nilai_event event;
-    char texts[3][NILAI_TEXT_MAX];
+    char texts[NILAI_EVENT_TEXTS_SIZE];
 };
 
 struct replay {
@@ -142,21 +142,12 @@ static int run_turn(struct replay *replay, int64_t clock_ms)
     return NILAI_EXIT_OK;
 }
 
-static void own_text(struct nilai_text *text, char *room)
-{
-    memcpy(room, text->data, text->size);
-    text->data = room;
-}
-
 static void hold(struct replay *replay, const struct nilai_event *event, int64_t number)
 {
     struct held *held = &replay->held[replay->event_count];
     held->event = *event;
     held->event.origin = (struct nilai_origin){.topic = -1, .partition = 0, .offset = number};
-    own_text(&held->event.id, held->texts[0]);
-    own_text(&held->event.customer, held->texts[1]);
-    if (event->type == NILAI_TICKET)
-        own_text(&held->event.ticket.ticket, held->texts[2]);
+    nilai_event_keep_texts(&held->event, (struct nilai_text){0}, held->texts);
     replay->events[replay->event_count++] = &held->event;
 }
 

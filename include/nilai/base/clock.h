@@ -17,9 +17,8 @@ int64_t nilai_clock_wall_ms(void);
 /* A clock that never goes back, ns since an arbitrary start. */
 uint64_t nilai_clock_monotonic_ns(void);
 
-/* CPU time of the calling thread / of the whole process, ns. */
+/* CPU time of the calling thread, ns. */
 uint64_t nilai_clock_thread_cpu_ns(void);
-uint64_t nilai_clock_process_cpu_ns(void);
 
 enum { NILAI_CLOCK_TEXT_SIZE = 32 };
 

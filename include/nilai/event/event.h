@@ -110,4 +110,12 @@ extern const char *const nilai_ticket_kind_names[NILAI_TICKET_KINDS];
 extern const char *const nilai_metric_names[NILAI_METRICS];
 extern const char *const nilai_factor_names[NILAI_FACTORS]; /* [NILAI_FACTOR_NONE] is NULL */
 
+/* Room for the texts of one event. */
+enum { NILAI_EVENT_TEXTS_SIZE = 3 * NILAI_TEXT_MAX };
+
+/* Copies the texts of an event into `room`, so that they outlive what they were decoded from; those
+ * that lie within `stays` (which may be empty) are left where they are. */
+void nilai_event_keep_texts(struct nilai_event *event, struct nilai_text stays,
+                            char room[static NILAI_EVENT_TEXTS_SIZE]);
+
 #endif

@@ -35,7 +35,7 @@ struct nilai_arrival {
     bool judged; /* its time was compared with the wall clock already */
     union {
         struct nilai_reject reject;
-        char texts[3 * NILAI_TEXT_MAX]; /* of a good event: what its message does not hold */
+        char texts[NILAI_EVENT_TEXTS_SIZE]; /* of a good event: what its message does not hold */
     };
 };
 
