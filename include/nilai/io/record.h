@@ -35,12 +35,14 @@ enum nilai_output_topic {
     NILAI_OUTPUT_VALUE_SEGMENT,
     NILAI_OUTPUT_CUSTOMERS,
     NILAI_OUTPUT_DEAD_LETTER,
+    NILAI_OUTPUT_STATE, /* the journal */
     NILAI_OUTPUT_TOPICS,
 };
 
 /* One message to write; the sink copies what it takes. */
 struct nilai_output {
     enum nilai_output_topic topic;
+    int32_t partition; /* of NILAI_OUTPUT_STATE; the others go where their key says */
     const void *key; /* NULL: none */
     size_t key_size;
     const void *value; /* NULL: a null payload (a tombstone) */
@@ -50,11 +52,13 @@ struct nilai_output {
 };
 
 /* How far one state partition is: the next offset to read of each input topic, and the
- * clock that goes with them. -1 is "not known". */
+ * clock that goes with them. -1 is "not known". With a journal, also its last turn and who wrote
+ * it (0: none). */
 struct nilai_position {
     int32_t partition;
     int64_t offsets[NILAI_INPUT_TOPICS_MAX];
     int64_t clock_ms;
+    uint64_t turn, writer;
 };
 
 #endif

@@ -5,7 +5,8 @@
  * messages of each topic in the order of their offsets. Kafka is one (kafka_source.h), an
  * in-memory log in a test another.
  *
- * Nothing here blocks but `leave` and what a change of the assignment takes. A source belongs to one thread; `wake` is called from any.
+ * Nothing here blocks but `leave` and what a change of the assignment takes. A source belongs to
+ * one thread; `wake` is called from any.
  */
 #ifndef NILAI_IO_SOURCE_H
 #define NILAI_IO_SOURCE_H
@@ -48,6 +49,14 @@ struct nilai_source_ops {
                     nilai_header_fn visit, void *context);
     /* The offset after the newest message, as far as known; -1: not known. */
     int64_t (*high)(struct nilai_source *source, uint32_t topic, int32_t partition);
+    /* The offset of the oldest message that is still there, as far as known; -1: not known.
+     * Known at the latest when the first message or the end was taken. */
+    int64_t (*low)(struct nilai_source *source, uint32_t topic, int32_t partition);
+    /* Reads everything that is assigned from other places: `list` is the whole assignment, with
+     * `start` and `skip` as `assigned` would fill them. What arrived and was not taken is dropped;
+     * what was taken stays valid. NILAI_AGAIN: the group is about to take it away. */
+    enum nilai_status (*read)(struct nilai_source *source, const struct nilai_assigned *list,
+                              size_t count, struct nilai_error *error);
     /* Begins again with what is assigned: `revoked` (as lost), then `assigned` with the positions
      * as they are committed now. NILAI_AGAIN: the group is about to take it away, the next poll
      * does; nothing was called. */
@@ -93,6 +102,19 @@ static inline int64_t nilai_source_high(struct nilai_source *source, uint32_t to
                                         int32_t partition)
 {
     return source->ops->high(source, topic, partition);
+}
+
+static inline int64_t nilai_source_low(struct nilai_source *source, uint32_t topic,
+                                       int32_t partition)
+{
+    return source->ops->low(source, topic, partition);
+}
+
+NILAI_MUST_CHECK static inline enum nilai_status
+nilai_source_read(struct nilai_source *source, const struct nilai_assigned *list, size_t count,
+                  struct nilai_error *error)
+{
+    return source->ops->read(source, list, count, error);
 }
 
 NILAI_MUST_CHECK static inline enum nilai_status nilai_source_restart(struct nilai_source *source,
