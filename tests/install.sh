@@ -28,6 +28,7 @@ sanitizers:clang|libclang-rt-dev libclang-rt-14-dev
 command:llvm-symbolizer|llvm
 command:java|default-jre-headless
 command:mvn|maven
+command:openssl|openssl
 command:python3|python3
 venv:python3|python3-venv
 file:/etc/ssl/certs/ca-certificates.crt|ca-certificates

@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import NamedTuple
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -49,7 +50,7 @@ class Node:
     def __init__(self, number, directory, ports):
         self.number = number
         self.directory = directory
-        self.port, self.controller_port, self.sasl_port = ports
+        self.port, self.controller_port, self.sasl_port, self.secure_port = ports
         self.config = directory / "server.properties"
         self.log = directory / "broker.log"
         self.process = None
@@ -63,19 +64,28 @@ class Node:
         return "\n".join(f"node {self.number}: {line}" for line in text.splitlines()[-lines:])
 
 
+class Secure(NamedTuple):
+    """What makes a listener safe: who may come, and how the broker proves who it is."""
+    users: dict  # password by name; both SCRAM-SHA-256 and SCRAM-SHA-512 know them
+    key_store: pathlib.Path  # PEM: key and certificate of "localhost"
+
+
 class Cluster:
     """`nodes` brokers. `properties` are added to every server.properties and win over ours.
 
     `sasl` = (user, password) adds a second listener, `sasl_bootstrap`, with SASL/PLAIN.
+    `secure` adds a listener, `secure_bootstrap`, with SCRAM over TLS, and an authorizer: who
+    comes that way may do only what an ACL allows. Who comes to `bootstrap` may do all.
     """
 
-    def __init__(self, nodes=1, properties=None, heap_mb=384, sasl=None):
+    def __init__(self, nodes=1, properties=None, heap_mb=384, sasl=None, secure=None):
         self.properties = dict(properties or {})
         self.heap_mb = heap_mb
         self.sasl = sasl
+        self.secure = secure
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="nilai-kafka-"))
-        ports = free_ports(3 * nodes)
-        self.nodes = [Node(n + 1, self.directory / f"node-{n + 1}", ports[3 * n:3 * n + 3])
+        ports = free_ports(4 * nodes)
+        self.nodes = [Node(n + 1, self.directory / f"node-{n + 1}", ports[4 * n:4 * n + 4])
                       for n in range(nodes)]
         self.watcher = None
 
@@ -86,6 +96,10 @@ class Cluster:
     @property
     def sasl_bootstrap(self):
         return ",".join(f"127.0.0.1:{node.sasl_port}" for node in self.nodes)
+
+    @property
+    def secure_bootstrap(self):
+        return ",".join(f"localhost:{node.secure_port}" for node in self.nodes)
 
     def __enter__(self):
         try:
@@ -174,11 +188,17 @@ class Cluster:
             with open(node.log, "ab") as log:
                 tools.append(subprocess.Popen(
                     java(64) + ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID,
-                                "-c", str(node.config)],
+                                "-c", str(node.config), *self._credentials()],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log))
         for node, tool in zip(self.nodes, tools):
             if tool.wait() != 0:
                 raise ClusterError(f"node {node.number} could not be formatted\n{node.tail()}")
+
+    def _credentials(self):
+        users = self.secure.users if self.secure else {}
+        return [word for name, password in users.items()
+                for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
+                for word in ("--add-scram", f"{mechanism}=[name={name},password={password}]")]
 
     def _settings(self, node):
         count = len(self.nodes)
@@ -190,6 +210,9 @@ class Cluster:
         if self.sasl:
             listeners.append(f"SASL_PLAINTEXT://127.0.0.1:{node.sasl_port}")
             settings = sasl_settings(*self.sasl)
+        if self.secure:
+            listeners.append(f"SASL_SSL://localhost:{node.secure_port}")
+            settings |= secure_settings(self.secure.key_store)
         settings |= {
             "process.roles": "broker,controller",
             "node.id": node.number,
@@ -199,7 +222,7 @@ class Cluster:
             "advertised.listeners": ",".join(listeners),
             "inter.broker.listener.name": "PLAINTEXT",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,"
-                                              "SASL_PLAINTEXT:SASL_PLAINTEXT",
+                                              "SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
             "log.dirs": node.directory / "data",
             "auto.create.topics.enable": "false",
             "default.replication.factor": replicas,
@@ -254,6 +277,20 @@ def sasl_settings(user, password):
         "listener.name.sasl_plaintext.plain.sasl.jaas.config":
             "org.apache.kafka.common.security.plain.PlainLoginModule required "
             f'user_{user}="{password}";',
+    }
+
+
+def secure_settings(key_store):
+    login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    listener = "listener.name.sasl_ssl."
+    return {
+        listener + "sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512",
+        listener + "scram-sha-256.sasl.jaas.config": login,
+        listener + "scram-sha-512.sasl.jaas.config": login,
+        listener + "ssl.keystore.type": "PEM",
+        listener + "ssl.keystore.location": key_store,
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
     }
 
 
