@@ -298,7 +298,7 @@ enum nilai_status nilai_config_read_environment(struct nilai_config *config,
 
 static enum nilai_status check_topics(const struct nilai_config *config, struct nilai_error *error)
 {
-    const char *topics[NILAI_CONFIG_TOPICS_MAX + 4];
+    const char *topics[NILAI_CONFIG_TOPICS_MAX + 5];
     const char *settings[NILAI_ARRAY_LEN(topics)];
     size_t count = 0;
     for (; count < config->input_topic_count; count++) {
@@ -310,6 +310,7 @@ static enum nilai_status check_topics(const struct nilai_config *config, struct 
         {config->value_segment_topic, "output.topics.value_segment"},
         {config->customers_topic, "output.topics.customers"},
         {config->dead_letter_topic, "output.topics.dead_letter"},
+        {config->state_topic, "state.topic"},
     };
     for (size_t i = 0; i < NILAI_ARRAY_LEN(outputs); i++, count++) {
         topics[count] = outputs[i][0];

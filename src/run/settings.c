@@ -78,6 +78,17 @@ const struct nilai_setting nilai_settings[] = {
     RANGE("state.memory_max", SIZE, memory_max_bytes, 0x1p20, 0x1p46, .fallback = "auto",
           .automatic = "half of the machine's memory",
           .help = "The most memory that the customers of this process may take."),
+    TOPIC("state.topic", state_topic, "nilai.state",
+          .help = "The journal, from which partitions are restored. It needs as many partitions as "
+                  "the input topics, cleanup.policy=delete, and no retention: the program deletes "
+                  "what it does not need any more."),
+    RANGE("state.image_ratio", NUMBER, image_ratio, 0.01, 100, .fallback = "0.5",
+          .help = "Bytes of customers' images that the journal gets per byte of input: more makes "
+                  "it shorter and a restart faster, and costs writing."),
+    RANGE("state.image_round_max", DURATION, image_round_max_ms, SECOND_MS, 30 * DAY_MS,
+          .fallback = "10m",
+          .help = "Time within which every customer is written to the journal once when anything "
+                  "changed, even with little input."),
 
     CHOICE("delivery", delivery, deliveries, "exactly-once",
            .help = "exactly-once publishes in transactions, for readers with read_committed; "

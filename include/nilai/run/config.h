@@ -56,6 +56,9 @@ struct nilai_config {
     enum nilai_format output_format; /* json or msgpack */
     char output_source[NILAI_CONFIG_TEXT_SIZE];
     uint64_t memory_max_bytes; /* 0 until finish: half of the machine's memory */
+    char state_topic[NILAI_CONFIG_TEXT_SIZE];
+    double image_ratio; /* bytes of images per byte of input */
+    int64_t image_round_max_ms;
     enum nilai_delivery delivery;
     int64_t commit_interval_ms;
     bool topics_create;
