@@ -178,9 +178,12 @@ static int64_t committed_offset(struct nilai_source *source)
     CHECK_EQ(rd_kafka_committed(nilai_kafka_source_client(source), list, PATIENCE_MS),
              RD_KAFKA_RESP_ERR_NO_ERROR);
     int64_t offset = list->elems[0].offset;
-    if (offset >= 0)
-        CHECK_EQ(nilai_kafka_metadata_parse(list->elems[0].metadata,
-                                            list->elems[0].metadata_size), 1234);
+    if (offset >= 0) {
+        struct nilai_position read = {.clock_ms = -1};
+        CHECK(nilai_kafka_metadata_parse(list->elems[0].metadata, list->elems[0].metadata_size,
+                                         &read));
+        CHECK(read.clock_ms == 1234 && read.turn == 56 && read.writer == 0xabc);
+    }
     rd_kafka_topic_partition_list_destroy(list);
     return offset;
 }
@@ -243,7 +246,8 @@ TEST(offsets_wait_for_acknowledgements)
     open_sink(config, &source, &sink);
     rd_kafka_mock_broker_push_request_error_rtts(mock.cluster, 1, PRODUCE, 1,
                                                  RD_KAFKA_RESP_ERR_NO_ERROR, 2000);
-    struct nilai_position position = {.partition = 1, .offsets = {7, -1}, .clock_ms = 1234};
+    struct nilai_position position = {.partition = 1, .offsets = {7, -1}, .clock_ms = 1234,
+                                      .turn = 56, .writer = 0xabc};
     enum nilai_commit_state state = NILAI_COMMIT_IDLE;
     CHECK_EQ(nilai_sink_put(sink, &(struct nilai_output){.topic = NILAI_OUTPUT_CHURN_RISK,
                                                          .key = "k",
@@ -338,7 +342,8 @@ TEST(the_reason_of_any_dead_letter_arrives)
                                                              .headers = headers,
                                                              .header_count = 3}),
                  NILAI_OK);
-        struct nilai_position position = {.partition = 1, .offsets = {7, -1}, .clock_ms = 1234};
+        struct nilai_position position = {.partition = 1, .offsets = {7, -1}, .clock_ms = 1234,
+                                      .turn = 56, .writer = 0xabc};
         enum nilai_commit_state state = NILAI_COMMIT_RUNNING;
         CHECK_EQ(nilai_sink_commit(sink, &position, 1), NILAI_OK);
         for (int polls = 0; state == NILAI_COMMIT_RUNNING; polls++) {
@@ -367,17 +372,44 @@ TEST(the_reason_of_any_dead_letter_arrives)
 }
 
 /* Goal: what stands beside a committed offset is ours, or is taken for nothing.
- * Method: our own text back, and texts that only look like it. */
+ * Method: our own texts back, and texts that only look like them. */
 TEST(metadata_reads_back_or_is_ignored)
 {
-    static const char *const foreign[] = {"", "nilai 1 clock_ms=", "nilai 1 clock_ms=12x",
-                                          "nilai 1 clock_ms=-5", "nilai 2 clock_ms=5",
-                                          "nilai 1 clock_ms=253402300800000",
-                                          "nilai 1 clock_ms=99999999999999999999"};
+    static const struct nilai_position ours[] = {
+        {.clock_ms = NILAI_TIME_MAX_MS, .turn = UINT64_MAX, .writer = UINT64_MAX},
+        {.clock_ms = -1, .turn = 7, .writer = 0xabc},
+        {.clock_ms = 0},
+    };
+    static const char *const foreign[] = {
+        "", "nilai", "nilai 1 clock_ms=", "nilai 1 clock_ms=12x", "nilai 1 clock_ms=-5",
+        "nilai 1 clock_ms=+5", "nilai 1 clock_ms= 5", "nilai 1 clock_ms=05", "nilai 2 clock_ms=5",
+        "nilai 1 clock_ms=253402300800000", "nilai 1 clock_ms=99999999999999999999",
+        "nilai 3 clock_ms=5 turn=1 writer=0000000000000000",
+        "nilai 2 clock_ms=5 turn=1 writer=0000000000000000 ",
+        "nilai 2 clock_ms=5 turn=1 writer=00000000000000001",
+        "nilai 2 clock_ms=5 turn=1 writer=000000000000001",
+        "nilai 2 clock_ms=5 turn=1 writer=000000000000000A",
+        "nilai 2 clock_ms=5 turn=-1 writer=0000000000000000",
+        "nilai 2 clock_ms=5 turn=18446744073709551616 writer=0000000000000000",
+        "nilai 2 clock_ms=5  turn=1 writer=0000000000000000",
+        "nilai 2 clock_ms=-2 turn=1 writer=0000000000000000",
+        "nilai 2 clock_ms=5 turn=1 writer=0x00000000000000",
+    };
     char text[NILAI_KAFKA_METADATA_SIZE];
-    nilai_kafka_metadata_format(NILAI_TIME_MAX_MS, text);
-    CHECK_EQ(nilai_kafka_metadata_parse(text, strlen(text)), NILAI_TIME_MAX_MS);
-    for (size_t index = 0; index < NILAI_ARRAY_LEN(foreign); index++)
-        CHECK_EQ(nilai_kafka_metadata_parse(foreign[index], strlen(foreign[index])), -1);
-    CHECK_EQ(nilai_kafka_metadata_parse(NULL, 0), -1);
+    struct nilai_position read;
+    for (size_t index = 0; index < NILAI_ARRAY_LEN(ours); index++) {
+        read = (struct nilai_position){.partition = 3, .clock_ms = 9, .turn = 9, .writer = 9};
+        nilai_kafka_metadata_format(&ours[index], text);
+        CHECK(nilai_kafka_metadata_parse(text, strlen(text), &read));
+        CHECK(read.partition == 3 && read.clock_ms == ours[index].clock_ms
+              && read.turn == ours[index].turn && read.writer == ours[index].writer);
+        CHECK(!nilai_kafka_metadata_parse(text, strlen(text) + 1, &read)); /* with its zero */
+    }
+    CHECK(nilai_kafka_metadata_parse("nilai 1 clock_ms=12", 19, &read));
+    CHECK(read.clock_ms == 12 && read.turn == 0 && read.writer == 0);
+    for (size_t index = 0; index < NILAI_ARRAY_LEN(foreign); index++) {
+        CHECK(!nilai_kafka_metadata_parse(foreign[index], strlen(foreign[index]), &read));
+        CHECK(read.clock_ms == 12);
+    }
+    CHECK(!nilai_kafka_metadata_parse(NULL, 0, &read));
 }

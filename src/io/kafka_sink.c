@@ -213,7 +213,7 @@ static void on_committed(rd_kafka_t *consumer, rd_kafka_resp_err_t code,
 static void add_position(struct kafka_sink *sink, const struct nilai_position *position)
 {
     char metadata[NILAI_KAFKA_METADATA_SIZE];
-    nilai_kafka_metadata_format(position->clock_ms, metadata);
+    nilai_kafka_metadata_format(position, metadata);
     for (uint32_t topic = 0; topic < sink->options.input_topic_count; topic++) {
         if (position->offsets[topic] < 0)
             continue;

@@ -86,23 +86,44 @@ static void on_error(rd_kafka_t *client, int code, const char *text, void *conte
 
 /* --- What goes along with an offset ----------------------------------------------------- */
 
-void nilai_kafka_metadata_format(int64_t clock_ms, char text[static NILAI_KAFKA_METADATA_SIZE])
+void nilai_kafka_metadata_format(const struct nilai_position *position,
+                                 char text[static NILAI_KAFKA_METADATA_SIZE])
 {
-    snprintf(text, NILAI_KAFKA_METADATA_SIZE, "nilai 1 clock_ms=%" PRId64, clock_ms);
+    int size = snprintf(text, NILAI_KAFKA_METADATA_SIZE,
+                        "nilai 2 clock_ms=%" PRId64 " turn=%" PRIu64 " writer=%016" PRIx64,
+                        position->clock_ms, position->turn, position->writer);
+    NILAI_ASSERT(size > 0 && size < NILAI_KAFKA_METADATA_SIZE);
 }
 
-int64_t nilai_kafka_metadata_parse(const char *text, size_t size)
+static void format_1(const struct nilai_position *position,
+                     char text[static NILAI_KAFKA_METADATA_SIZE])
 {
-    static const char prefix[] = "nilai 1 clock_ms=";
-    char copy[NILAI_KAFKA_METADATA_SIZE];
-    if (text == NULL || size >= sizeof copy || size < sizeof prefix
-        || memcmp(text, prefix, sizeof prefix - 1) != 0)
-        return -1;
+    snprintf(text, NILAI_KAFKA_METADATA_SIZE, "nilai 1 clock_ms=%" PRId64, position->clock_ms);
+}
+
+/* Anybody may write there: what was read is written again and must be the same bytes, so that no
+ * other spelling of a number means anything. */
+bool nilai_kafka_metadata_parse(const char *text, size_t size, struct nilai_position *position)
+{
+    char copy[NILAI_KAFKA_METADATA_SIZE], again[NILAI_KAFKA_METADATA_SIZE];
+    struct nilai_position read = *position;
+    if (text == NULL || size >= sizeof copy)
+        return false;
     memcpy(copy, text, size);
     copy[size] = '\0';
-    char *end;
-    long long clock_ms = strtoll(copy + sizeof prefix - 1, &end, 10);
-    return *end == '\0' && clock_ms >= 0 && clock_ms <= NILAI_TIME_MAX_MS ? clock_ms : -1;
+    read.turn = read.writer = 0;
+    if (sscanf(copy, "nilai 2 clock_ms=%20" SCNd64 " turn=%20" SCNu64 " writer=%16" SCNx64,
+               &read.clock_ms, &read.turn, &read.writer) == 3)
+        nilai_kafka_metadata_format(&read, again);
+    else if (sscanf(copy, "nilai 1 clock_ms=%20" SCNd64, &read.clock_ms) == 1)
+        format_1(&read, again);
+    else
+        return false;
+    if (strlen(again) != size || memcmp(again, text, size) != 0 || read.clock_ms < -1
+        || read.clock_ms > NILAI_TIME_MAX_MS)
+        return false;
+    *position = read;
+    return true;
 }
 
 /* --- The group -------------------------------------------------------------------------- */
@@ -114,6 +135,16 @@ static int topic_index(const struct kafka_source *source, const char *name)
             return (int)topic;
     }
     return -1;
+}
+
+/* The topics of a partition are committed together, but somebody may have set one back by hand. */
+static void adopt(struct nilai_position *position, const rd_kafka_topic_partition_t *one)
+{
+    struct nilai_position read = *position;
+    if (nilai_kafka_metadata_parse(one->metadata, one->metadata_size, &read)
+        && (read.turn > position->turn
+            || (read.turn == position->turn && read.clock_ms > position->clock_ms)))
+        *position = read;
 }
 
 /* Sorts what the group gave into state partitions. false: some topic is missing of one. */
@@ -133,9 +164,7 @@ static bool gather(const struct kafka_source *source,
             if (one->partition != partition || topic < 0)
                 continue;
             entry->committed.offsets[topic] = one->offset >= 0 ? one->offset : -1;
-            int64_t clock_ms = nilai_kafka_metadata_parse(one->metadata, one->metadata_size);
-            if (clock_ms > entry->committed.clock_ms)
-                entry->committed.clock_ms = clock_ms;
+            adopt(&entry->committed, one);
             found++;
             topics[topic]++;
         }
@@ -385,6 +414,35 @@ static int64_t source_high(struct nilai_source *base, uint32_t topic, int32_t pa
     return high;
 }
 
+/* Every answer to a fetch says where the log begins. One that is an error does not: for a moment
+ * nothing is known again. */
+static int64_t source_low(struct nilai_source *base, uint32_t topic, int32_t partition)
+{
+    struct kafka_source *source = of(base);
+    int64_t low, high;
+    if (rd_kafka_get_watermark_offsets(source->client, source->options.topics[topic], partition,
+                                       &low, &high)
+            != RD_KAFKA_RESP_ERR_NO_ERROR
+        || low < 0)
+        return -1;
+    return low;
+}
+
+/* One assign, without an empty one before it: that would be taken as the answer to a rebalance
+ * which waits to be polled, and the group would go on without us. */
+static enum nilai_status source_read(struct nilai_source *base, const struct nilai_assigned *list,
+                                     size_t count, struct nilai_error *error)
+{
+    struct kafka_source *source = of(base);
+    if (source->given == NULL || rd_kafka_assignment_lost(source->client))
+        return NILAI_AGAIN;
+    close_queues(source);
+    start_reading(source, list, count);
+    if (source->failure != NILAI_OK)
+        *error = source->error;
+    return source->failure;
+}
+
 static enum nilai_status source_restart(struct nilai_source *base, struct nilai_error *error)
 {
     struct kafka_source *source = of(base);
@@ -441,6 +499,8 @@ static const struct nilai_source_ops kafka_source_ops = {
     .give_back = source_give_back,
     .headers = source_headers,
     .high = source_high,
+    .low = source_low,
+    .read = source_read,
     .restart = source_restart,
     .leave = source_leave,
     .close = source_close,

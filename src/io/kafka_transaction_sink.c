@@ -600,7 +600,7 @@ static bool fill_offsets(struct transaction_sink *sink, const struct nilai_posit
         = rd_kafka_topic_partition_list_new((int)(count * sink->options.input_topic_count));
     for (size_t index = 0; index < count; index++) {
         char metadata[NILAI_KAFKA_METADATA_SIZE];
-        nilai_kafka_metadata_format(list[index].clock_ms, metadata);
+        nilai_kafka_metadata_format(&list[index], metadata);
         for (uint32_t topic = 0; topic < sink->options.input_topic_count; topic++) {
             if (list[index].offsets[topic] < 0)
                 continue;

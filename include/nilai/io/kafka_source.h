@@ -9,8 +9,10 @@
  * Membership with an `instance` is static (group.instance.id): a member that leaves keeps its
  * partitions until session.timeout.ms is over, so that a restart moves nothing.
  *
- * What goes along with a committed offset: the clock of the partition, in the metadata of each
- * of its topics, as "nilai 1 clock_ms=<ms>".
+ * What goes along with a committed offset, in the metadata of each topic of a partition: its clock
+ * (-1: not known) and where its journal ends, as "nilai 2 clock_ms=<ms> turn=<n> writer=<16 hex
+ * digits>". Format 1, "nilai 1 clock_ms=<ms>", knew no journal. Where topics differ, what goes
+ * with the last turn counts, and of equal turns the later clock.
  *
  * Thread: the worker's; `wake` is called from the library's threads.
  */
@@ -51,10 +53,13 @@ struct rd_kafka_consumer_group_metadata_s;
  * assigned, or out of memory. */
 struct rd_kafka_consumer_group_metadata_s *nilai_kafka_source_group(struct nilai_source *source);
 
-enum { NILAI_KAFKA_METADATA_SIZE = 64 };
-/* The metadata of a committed offset; -1 if `text` (may be NULL) is something else. */
-void nilai_kafka_metadata_format(int64_t clock_ms, char text[static NILAI_KAFKA_METADATA_SIZE]);
-int64_t nilai_kafka_metadata_parse(const char *text, size_t size);
+enum { NILAI_KAFKA_METADATA_SIZE = 96 };
+/* The metadata of a committed offset: clock, turn and writer of `position`. Exactly what `format`
+ * writes is read (and format 1, with turn and writer 0); of anything else (`text` may be NULL)
+ * nothing is taken, and the answer is false. */
+void nilai_kafka_metadata_format(const struct nilai_position *position,
+                                 char text[static NILAI_KAFKA_METADATA_SIZE]);
+bool nilai_kafka_metadata_parse(const char *text, size_t size, struct nilai_position *position);
 
 /* Any thread. Whether committing would only harm: the group gave the partitions to others already. */
 bool nilai_kafka_source_is_lost(struct nilai_source *source);
