@@ -109,6 +109,9 @@ static enum nilai_status list_topics(struct admin *admin)
             status = add_topic(admin, (struct topic){.name = admin->options->outputs[output],
                                                      .output = (enum nilai_output_topic)output});
     }
+    if (admin->options->state != NULL && status == NILAI_OK)
+        status = add_topic(admin, (struct topic){.name = admin->options->state,
+                                                 .output = NILAI_OUTPUT_STATE});
     return status;
 }
 
@@ -217,9 +220,9 @@ static rd_kafka_NewTopic_t *describe_new(const struct admin *admin, const struct
     NILAI_ASSERT(made != NULL); /* name and numbers were checked with the configuration */
     bool is_feed = !topic->is_input && topic->output == NILAI_OUTPUT_CUSTOMERS;
     rd_kafka_NewTopic_set_config(made, "cleanup.policy", is_feed ? "compact" : "delete");
-    if (topic->is_input) {
-        /* A customer's state is made anew from all of their events at every start, and these are
-         * often stamped with when they happened: Kafka's week would take them away. */
+    if (topic->is_input || topic->output == NILAI_OUTPUT_STATE) {
+        /* Events are often stamped with when they happened: Kafka's week would take them away
+         * before they are read. What the journal does not need any more, we delete ourselves. */
         rd_kafka_NewTopic_set_config(made, "retention.ms", "-1");
         rd_kafka_NewTopic_set_config(made, "retention.bytes", "-1");
     }
@@ -328,6 +331,47 @@ static enum nilai_status check_counts(struct admin *admin)
                            "customer's events come together: %s", text);
 }
 
+static bool is_state(const struct admin *admin, const char *topic)
+{
+    return admin->options->state != NULL && strcmp(topic, admin->options->state) == 0;
+}
+
+/* Another number of partitions than that of the inputs, and a customer's journal would lie in
+ * another partition than their events. */
+static enum nilai_status check_state_count(struct admin *admin)
+{
+    for (size_t index = 0; index < admin->topic_count; index++) {
+        const struct topic *topic = &admin->topics[index];
+        if (topic->is_input || topic->output != NILAI_OUTPUT_STATE || topic->missing
+            || topic->partitions == partitions_to_make(admin))
+            continue;
+        return nilai_error_set(admin->error, NILAI_CONFIG,
+                               "topic %s (state.topic) has %" PRId32 " partitions, the input "
+                               "topics have %" PRId32 ": it needs as many; create it anew, or name "
+                               "another one", topic->name, topic->partitions,
+                               partitions_to_make(admin));
+    }
+    return NILAI_OK;
+}
+
+/* Whatever Kafka takes away of the journal by itself is state that is lost. */
+static enum nilai_status check_state_entry(struct admin *admin, const char *topic,
+                                           const char *name, const char *value)
+{
+    static const char *const wanted[][2] = {
+        {"cleanup.policy", "delete"}, {"retention.ms", "-1"}, {"retention.bytes", "-1"}};
+    for (size_t index = 0; index < NILAI_ARRAY_LEN(wanted); index++) {
+        if (strcmp(name, wanted[index][0]) == 0 && strcmp(value, wanted[index][1]) != 0)
+            return nilai_error_set(
+                admin->error, NILAI_CONFIG,
+                "topic %s (state.topic) has %s=%s, so that Kafka would throw state away; mend it: "
+                "kafka-configs.sh --bootstrap-server ... --alter --entity-type topics "
+                "--entity-name %s --add-config cleanup.policy=delete,retention.ms=-1,"
+                "retention.bytes=-1", topic, name, value, topic);
+    }
+    return NILAI_OK;
+}
+
 static enum nilai_status check_entry(struct admin *admin, const char *topic,
                                      const rd_kafka_ConfigEntry_t *entry)
 {
@@ -335,6 +379,8 @@ static enum nilai_status check_entry(struct admin *admin, const char *topic,
     const char *value = rd_kafka_ConfigEntry_value(entry);
     if (value == NULL)
         return NILAI_OK;
+    if (is_state(admin, topic))
+        return check_state_entry(admin, topic, name, value);
     if (strcmp(name, "cleanup.policy") == 0 && strstr(value, "compact") != NULL)
         return nilai_error_set(admin->error, NILAI_CONFIG,
                                "input topic %s is compacted (cleanup.policy=%s): of a customer's "
@@ -360,8 +406,9 @@ static enum nilai_status check_resources(struct admin *admin, rd_kafka_event_t *
             == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
             continue; /* just made, as it should be, and not known everywhere yet */
         if (rd_kafka_ConfigResource_error(resources[index]) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            nilai_log(NILAI_LOG_WARNING, "kafka: whether topic %s is compacted is not known: %s",
-                      name, rd_kafka_err2str(rd_kafka_ConfigResource_error(resources[index])));
+            nilai_log(NILAI_LOG_WARNING,
+                      "kafka: whether topic %s %s is not known: %s", name,
+                      is_state(admin, name) ? "keeps everything" : "is compacted", rd_kafka_err2str(rd_kafka_ConfigResource_error(resources[index])));
             continue;
         }
         const rd_kafka_ConfigEntry_t **entries
@@ -378,24 +425,28 @@ static enum nilai_status check_resources(struct admin *admin, rd_kafka_event_t *
 /* Brokers that do not answer this (rights, or an emulation of Kafka) are taken at their word. */
 static enum nilai_status check_settings(struct admin *admin)
 {
-    rd_kafka_ConfigResource_t *resources[NILAI_INPUT_TOPICS_MAX];
-    for (uint32_t input = 0; input < admin->options->input_count; input++)
-        resources[input] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC,
-                                                       admin->options->inputs[input]);
+    rd_kafka_ConfigResource_t *resources[NILAI_INPUT_TOPICS_MAX + 1];
+    size_t count = 0;
+    for (size_t index = 0; index < admin->topic_count; index++) {
+        const struct topic *topic = &admin->topics[index];
+        if (topic->is_input || (topic->output == NILAI_OUTPUT_STATE && !topic->missing))
+            resources[count++]
+                = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic->name);
+    }
     rd_kafka_event_t *event;
     rd_kafka_AdminOptions_t *options = admin_options(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-    rd_kafka_DescribeConfigs(admin->client, resources, admin->options->input_count, options,
-                             admin->results);
+    rd_kafka_DescribeConfigs(admin->client, resources, count, options, admin->results);
     enum nilai_status status = await_result(admin, "settings of topics", &event);
     if (status == NILAI_OK) {
         status = check_resources(admin, event);
         rd_kafka_event_destroy(event);
     } else {
-        nilai_log(NILAI_LOG_WARNING, "whether the input topics are compacted is not known: %s",
+        nilai_log(NILAI_LOG_WARNING,
+                  "whether the input topics are compacted is not known: %s",
                   admin->error->text);
         status = NILAI_OK;
     }
-    rd_kafka_ConfigResource_destroy_array(resources, admin->options->input_count);
+    rd_kafka_ConfigResource_destroy_array(resources, count);
     rd_kafka_AdminOptions_destroy(options);
     return status;
 }
@@ -466,6 +517,8 @@ static enum nilai_status ensure_topics(struct admin *admin)
     /* Before anything is made: counts that differ would be spread to the outputs. */
     status = check_counts(admin);
     if (status == NILAI_OK)
+        status = check_state_count(admin);
+    if (status == NILAI_OK)
         status = create_missing(admin, true);
     if (status == NILAI_OK && !admin->options->emulated)
         status = check_settings(admin);
@@ -474,7 +527,9 @@ static enum nilai_status ensure_topics(struct admin *admin)
     if (status == NILAI_OK && is_missing(admin))
         status = wait_for_topics(admin, true);
     /* Another process may have made some, with other counts. */
-    return status == NILAI_OK ? check_counts(admin) : status;
+    if (status == NILAI_OK)
+        status = check_counts(admin);
+    return status == NILAI_OK ? check_state_count(admin) : status;
 }
 
 enum nilai_status nilai_kafka_admin_prepare(const struct nilai_kafka_admin_options *options,
@@ -482,6 +537,7 @@ enum nilai_status nilai_kafka_admin_prepare(const struct nilai_kafka_admin_optio
                                             struct nilai_error *error)
 {
     NILAI_ASSERT(options->input_count > 0 && options->input_count <= NILAI_INPUT_TOPICS_MAX);
+    NILAI_ASSERT(options->outputs[NILAI_OUTPUT_STATE] == NULL);
     struct nilai_error unused;
     struct admin admin = {.options = options,
                           .error = error != NULL ? error : &unused,

@@ -2,8 +2,8 @@
  * kafka_admin.h - the topics, before anything is read or written.
  *
  * Finds out whether the brokers answer, whether every topic is there, whether the input topics
- * fit together, and how long they are. What is wrong is said at once and by name, rather
- * than later by silence.
+ * fit together, and how long they are; and whether the journal is kept until we delete it. What is
+ * wrong is said at once and by name, rather than later by silence.
  *
  * Thread: any; blocks for at most about the time-out.
  */
@@ -20,7 +20,8 @@ struct nilai_kafka_admin_options {
     size_t kafka_count;
     const char *const *inputs;
     uint32_t input_count;
-    const char *outputs[NILAI_OUTPUT_TOPICS]; /* NULL: not needed */
+    const char *outputs[NILAI_OUTPUT_TOPICS]; /* NULL: not needed; the journal is not here */
+    const char *state;   /* the journal; NULL: none */
     bool create;         /* make what is missing */
     int32_t replication; /* of what is made */
     bool emulated;       /* librdkafka's mock cluster: it answers no question about settings */
@@ -35,7 +36,8 @@ struct nilai_kafka_layout {
 
 /* NILAI_UNREACHABLE: no broker answered in time.
  * NILAI_CONFIG: a topic is missing (and not to be made), the input topics differ in their
- * number of partitions, one of them is compacted, or access is refused.
+ * number of partitions, one of them is compacted, the journal differs from them or has a
+ * retention, or access is refused.
  * The caller frees layout->ends. */
 NILAI_MUST_CHECK enum nilai_status
 nilai_kafka_admin_prepare(const struct nilai_kafka_admin_options *options,
