@@ -70,6 +70,42 @@ enum nilai_status nilai_kafka_client_status(rd_kafka_resp_err_t code)
     }
 }
 
+static const char *topic_advice(enum nilai_kafka_role role)
+{
+    switch (role) {
+    case NILAI_KAFKA_CONSUMER:
+        return "; the right READ on the topic is missing";
+    case NILAI_KAFKA_PRODUCER:
+        return "; the right WRITE on the topic is missing";
+    case NILAI_KAFKA_ADMIN:
+        break;
+    }
+    return "; a right on the topic is missing";
+}
+
+const char *nilai_kafka_client_advice(enum nilai_kafka_role role, rd_kafka_resp_err_t code)
+{
+    switch (code) {
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+        return "; check kafka.sasl.mechanisms, kafka.sasl.username and kafka.sasl.password";
+    case RD_KAFKA_RESP_ERR__SSL:
+        return "; the broker's certificate must be in date, name the host as we do, and be signed by "
+               "an authority in kafka.ssl.ca.location, and its port must be one for "
+               "kafka.security.protocol";
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+        return topic_advice(role);
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+        return "; the right READ on the group is missing";
+    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+        return "; the right WRITE on transactional ids that begin with `group` is missing";
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+        return "; a right on the cluster is missing";
+    default:
+        return "";
+    }
+}
+
 bool nilai_kafka_client_is_given(const struct nilai_kafka_property *given, size_t count,
                                  const char *name)
 {

@@ -23,6 +23,10 @@ NILAI_MUST_CHECK enum nilai_status nilai_kafka_client_create(rd_kafka_type_t typ
 /* What a permanent error means to us: whose fault it is. */
 enum nilai_status nilai_kafka_client_status(rd_kafka_resp_err_t code);
 
+/* What a person can do about it, as the end of a text ("; ..."); "" where there is nothing to say.
+ * The role is that of the client whose request failed. */
+const char *nilai_kafka_client_advice(enum nilai_kafka_role role, rd_kafka_resp_err_t code);
+
 /* Whether the user gave a property, so that our own preference does not count. */
 bool nilai_kafka_client_is_given(const struct nilai_kafka_property *given, size_t count,
                                  const char *name);

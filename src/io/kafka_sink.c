@@ -64,7 +64,8 @@ static void fail(struct kafka_sink *sink, rd_kafka_resp_err_t code, const char *
 {
     if (sink->failure == NILAI_OK)
         sink->failure = nilai_error_set(&sink->error, nilai_kafka_client_status(code),
-                                        "kafka: %s: %s", what, text);
+                                        "kafka: %s: %s%s", what, text,
+                                        nilai_kafka_client_advice(NILAI_KAFKA_PRODUCER, code));
 }
 
 static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
@@ -190,7 +191,7 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
     sink->outstanding[epoch]--;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && !sink->closing)
         fail(sink, message->err, rd_kafka_topic_name(message->rkt),
-             rd_kafka_message_errstr(message));
+             rd_kafka_err2str(message->err)); /* the message's own text would be its value */
 }
 
 /* --- Commits ---------------------------------------------------------------------------- */

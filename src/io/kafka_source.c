@@ -54,7 +54,8 @@ static void fail(struct kafka_source *source, rd_kafka_resp_err_t code, const ch
     if (source->failure != NILAI_OK)
         return;
     source->failure = nilai_error_set(&source->error, nilai_kafka_client_status(code),
-                                      "kafka: %s: %s", what, text);
+                                      "kafka: %s: %s%s", what, text,
+                                      nilai_kafka_client_advice(NILAI_KAFKA_CONSUMER, code));
 }
 
 /* What the library reports, by whichever way. A fatal error may come under its own code or under
@@ -63,8 +64,12 @@ static void fail(struct kafka_source *source, rd_kafka_resp_err_t code, const ch
 static void judge(struct kafka_source *source, rd_kafka_resp_err_t code, const char *what,
                   const char *text)
 {
-    char fatal[256];
+    char fatal[256], group[288];
     rd_kafka_resp_err_t cause = rd_kafka_fatal_error(source->client, fatal, sizeof fatal);
+    if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED) {
+        snprintf(group, sizeof group, "group %s", source->options.group);
+        what = group;
+    }
     if (cause == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
         snprintf(fatal, sizeof fatal, "another process has joined as `instance` %s; "
                  "every process needs its own", source->options.instance);

@@ -94,6 +94,16 @@ static void fail(struct transaction_sink *sink, enum nilai_status status, const 
         sink->failure = nilai_error_set(&sink->error, status, "kafka: %s: %s", what, text);
 }
 
+/* With what a person can do about it. */
+static void fail_for(struct transaction_sink *sink, rd_kafka_resp_err_t code, const char *what,
+                     const char *text)
+{
+    char whole[384];
+    snprintf(whole, sizeof whole, "%.200s%s", text,
+             nilai_kafka_client_advice(NILAI_KAFKA_PRODUCER, code));
+    fail(sink, nilai_kafka_client_status(code), what, whole);
+}
+
 /* --- The library's callbacks -------------------------------------------------------------- */
 
 static void on_wake(rd_kafka_t *client, void *context)
@@ -155,8 +165,8 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
         && message->rkt == sink->topics[NILAI_OUTPUT_DEAD_LETTER])
         note_too_large(sink, message);
     else if (nilai_kafka_client_status(message->err) == NILAI_CONFIG)
-        fail(sink, NILAI_CONFIG, rd_kafka_topic_name(message->rkt),
-             rd_kafka_message_errstr(message));
+        fail_for(sink, message->err, rd_kafka_topic_name(message->rkt),
+                 rd_kafka_err2str(message->err)); /* the message's own text would be its value */
 }
 
 /* --- The producer ------------------------------------------------------------------------- */
@@ -229,10 +239,12 @@ static enum nilai_status init_transactions(struct transaction_sink *sink, int64_
         rd_kafka_resp_err_t code = rd_kafka_error_code(problem);
         char fatal[256];
         rd_kafka_resp_err_t cause = rd_kafka_fatal_error(sink->producer, fatal, sizeof fatal);
+        if (cause == RD_KAFKA_RESP_ERR_NO_ERROR)
+            cause = code;
         enum nilai_status status = nilai_error_set(
-            error, nilai_kafka_client_status(cause != RD_KAFKA_RESP_ERR_NO_ERROR ? cause : code),
-            "kafka: transactions as %s cannot be begun: %s", sink->id,
-            rd_kafka_error_string(problem));
+            error, nilai_kafka_client_status(cause),
+            "kafka: transactions as %s cannot be begun: %s%s", sink->id,
+            rd_kafka_error_string(problem), nilai_kafka_client_advice(NILAI_KAFKA_PRODUCER, cause));
         if (!may_pass(problem) || left_ms <= PAUSE_MS || atomic_load(&sink->closing))
             return status;
         pause_ms(PAUSE_MS);
@@ -316,6 +328,20 @@ static bool is_displaced(const struct transaction_sink *sink, const struct answe
     return fenced && (!sink->open || now_ms() - sink->begun_ms < sink->timeout_ms);
 }
 
+/* The brokers refused a topic of the transaction, and the library does not say which. */
+static void fail_for_topics(struct transaction_sink *sink, const struct answer *answer)
+{
+    char names[256] = "";
+    size_t used = 0;
+    for (size_t topic = 0; topic < NILAI_OUTPUT_TOPICS && used < sizeof names; topic++) {
+        if (sink->topics[topic] != NULL)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
+                                     used > 0 ? " or " : "",
+                                     rd_kafka_topic_name(sink->topics[topic]));
+    }
+    fail_for(sink, answer->code, names, rd_kafka_err2str(answer->code));
+}
+
 /* Decides whether to go on after a transaction that did not hold. */
 static void judge(struct transaction_sink *sink, const struct answer *answer)
 {
@@ -326,8 +352,10 @@ static void judge(struct transaction_sink *sink, const struct answer *answer)
              "another process writes as our `instance`; every process needs its own");
     else if (sink->excused)
         sink->excused = false;
+    else if (answer->code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        fail_for_topics(sink, answer);
     else if (status == NILAI_CONFIG || ++sink->tries >= TRIES_MAX)
-        fail(sink, status, sink->id, answer->text);
+        fail_for(sink, answer->code, sink->id, answer->text);
     nilai_log(NILAI_LOG_WARNING,
               "kafka: %s: a transaction is aborted, its output was seen by nobody: %s", sink->id,
               answer->text);
@@ -480,8 +508,7 @@ static enum nilai_status refused(struct transaction_sink *sink, enum nilai_outpu
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return NILAI_AGAIN;
     if (nilai_kafka_client_status(code) == NILAI_CONFIG) {
-        fail(sink, NILAI_CONFIG, rd_kafka_topic_name(sink->topics[topic]),
-             rd_kafka_err2str(code));
+        fail_for(sink, code, rd_kafka_topic_name(sink->topics[topic]), rd_kafka_err2str(code));
         return NILAI_FAILED;
     }
     sink->broken = true;
