@@ -140,3 +140,105 @@ TEST(slab_touches_pages_ahead_and_little_by_little)
     }
     nilai_slab_fini(&slab);
 }
+
+struct held {
+    bool numbers[RECORDS_MAX];
+};
+
+static bool is_held(void *context, uint32_t number)
+{
+    return ((const struct held *)context)->numbers[number];
+}
+
+static void check_free_numbers_come_in_order(struct nilai_slab *slab, struct held *held)
+{
+    uint32_t numbers = slab->numbers, number;
+    for (uint32_t expected = 0; expected < numbers; expected++) {
+        if (held->numbers[expected])
+            continue;
+        CHECK_EQ(nilai_slab_take(slab, &number), NILAI_OK);
+        CHECK_EQ(number, expected);
+        held->numbers[number] = true;
+    }
+    CHECK_EQ(slab->live, numbers);
+}
+
+/* Goal: records can be had at chosen numbers, in any order, given back and had again; afterwards
+ * exactly the others are free, the lowest first.
+ * Method: random takings at numbers against an array, in a slab that was new or used before. */
+TEST(slab_is_filled_at_chosen_numbers)
+{
+    static struct held held;
+    uint64_t seed = test_seed(5);
+
+    for (uint32_t used_before = 0; used_before <= 2000; used_before += 1000) {
+        struct nilai_memory memory = {.max_bytes = 64 << 20};
+        struct nilai_slab slab;
+        uint32_t number, live = 0, most = 0;
+
+        memset(&held, 0, sizeof held);
+        CHECK_EQ(nilai_slab_init(&slab, &options, &memory), NILAI_OK);
+        for (uint32_t i = 0; i < used_before; i++)
+            CHECK_EQ(nilai_slab_take(&slab, &number), NILAI_OK);
+        for (uint32_t i = 0; i < used_before; i++)
+            nilai_slab_give(&slab, i);
+        for (int step = 0; step < 6000; step++) {
+            number = (uint32_t)(next_random(&seed) % (uint64_t)(1 + step));
+            unsigned char *record;
+            if (held.numbers[number]) {
+                record = nilai_slab_at(&slab, number);
+                CHECK(is_all(record, (unsigned char)(number | 1), false));
+                memset(record, 0, RECORD_BYTES);
+                nilai_slab_give(&slab, number);
+                live--;
+            } else {
+                CHECK_EQ(nilai_slab_take_at(&slab, number), NILAI_OK);
+                record = nilai_slab_at(&slab, number);
+                CHECK(is_all(record, 0, number < used_before));
+                memset(record, (unsigned char)(number | 1), RECORD_BYTES);
+                live++;
+            }
+            held.numbers[number] = !held.numbers[number];
+            most = number + 1 > most ? number + 1 : most;
+            CHECK_EQ(slab.live, live);
+            if (step % 500 == 0)
+                nilai_slab_validate(&slab);
+        }
+        CHECK_EQ(slab.numbers, most > used_before ? most : used_before);
+        nilai_slab_relink(&slab, is_held, &held);
+        nilai_slab_validate(&slab);
+        check_free_numbers_come_in_order(&slab, &held);
+        nilai_slab_validate(&slab);
+        nilai_slab_fini(&slab);
+        CHECK_EQ(memory.used_bytes, 0);
+    }
+}
+
+/* Goal: a number from nowhere is refused, under either limit, and costs nothing.
+ * Method: numbers at and beyond the ends. */
+TEST(slab_refuses_numbers_beyond_its_limits)
+{
+    enum { CHUNK_BYTES = RECORD_BYTES << CHUNK_LOG2, FITS = 3 << CHUNK_LOG2 };
+    struct nilai_memory memory = {.max_bytes = 4 * CHUNK_BYTES - 1}, plenty = {.max_bytes = 64 << 20};
+    struct nilai_slab slab;
+
+    CHECK_EQ(nilai_slab_init(&slab, &options, &memory), NILAI_OK);
+    CHECK_EQ(nilai_slab_take_at(&slab, FITS), NILAI_FULL);
+    CHECK_EQ(nilai_slab_take_at(&slab, UINT32_MAX), NILAI_FULL);
+    memory.used_bytes = CHUNK_BYTES; /* somebody else's */
+    CHECK_EQ(nilai_slab_take_at(&slab, FITS - 1), NILAI_FULL);
+    CHECK_EQ(memory.used_bytes, CHUNK_BYTES);
+    CHECK(!slab.restoring && slab.numbers == 0);
+    memory.used_bytes = 0;
+    CHECK_EQ(nilai_slab_take_at(&slab, FITS - 1), NILAI_OK);
+    CHECK_EQ(memory.used_bytes, 3 * CHUNK_BYTES);
+    nilai_slab_validate(&slab);
+    nilai_slab_fini(&slab);
+
+    CHECK_EQ(nilai_slab_init(&slab, &options, &plenty), NILAI_OK);
+    CHECK_EQ(nilai_slab_take_at(&slab, RECORDS_MAX), NILAI_FULL);
+    CHECK_EQ(nilai_slab_take_at(&slab, RECORDS_MAX - 1), NILAI_OK);
+    nilai_slab_validate(&slab);
+    nilai_slab_fini(&slab);
+    CHECK_EQ(plenty.used_bytes, 0);
+}

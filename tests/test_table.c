@@ -258,3 +258,108 @@ TEST(table_overwrites_what_it_erases)
     CHECK(nilai_table_service(table, again) == NULL);
     nilai_table_destroy(table);
 }
+
+/* The table's image of the pool: everybody who lives, at their number, in a random order; some put
+ * wrongly first and erased again, as by an older image. */
+static void restore_pool(struct nilai_table *table, uint64_t *seed)
+{
+    static struct nilai_customer other;
+    static uint32_t order[POOL];
+    for (uint32_t i = 0; i < POOL; i++) {
+        uint32_t at = (uint32_t)(next_random(seed) % (i + 1));
+        order[i] = order[at];
+        order[at] = i;
+    }
+    for (uint32_t i = 0; i < POOL; i++) {
+        const struct known *known = &pool[order[i]];
+        uint64_t hash = nilai_table_hash(table, text_of(known));
+        if (!known->live)
+            continue;
+        if (next_random(seed) % 4 == 0) {
+            const struct nilai_service *service = next_random(seed) % 2 ? &known->service : NULL;
+            CHECK_EQ(nilai_table_restore(table, known->number, hash, text_of(known), &other, service),
+                     NILAI_OK);
+            nilai_table_erase(table, known->number);
+        }
+        CHECK_EQ(nilai_table_restore(table, known->number, hash, text_of(known), &known->customer,
+                                     known->has_service ? &known->service : NULL),
+                 NILAI_OK);
+        check_writer(table, known);
+        check_reader(table, known);
+        if (i % 1999 == 0)
+            nilai_table_validate(table);
+    }
+}
+
+/* Goal: a table filled from what another held is that table, and goes on like it.
+ * Method: random steps in one table, its contents into a second, checked; then more steps. */
+TEST(table_is_restored_at_the_same_numbers)
+{
+    uint64_t seed = test_seed(8);
+    make_pool(&seed);
+    struct nilai_table *table = create(UINT64_C(1) << 30, next_random(&seed));
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < STEPS / 6; i++)
+            step(table, &pool[next_random(&seed) % POOL], i > STEPS / 12, &seed);
+        uint32_t numbers = nilai_table_numbers(table), lowest = 0;
+        struct nilai_table *saved = table;
+        table = create(UINT64_C(1) << 30, next_random(&seed));
+        restore_pool(table, &seed);
+        nilai_table_restored(table);
+        check_all(table);
+        CHECK(nilai_table_numbers(table) <= numbers);
+        nilai_table_destroy(saved);
+
+        while (nilai_table_is_live(table, lowest))
+            lowest++;
+        CHECK(lowest < nilai_table_numbers(table)); /* there were holes */
+        uint32_t who = 0;
+        while (pool[who].live)
+            who++;
+        insert(table, &pool[who]);
+        CHECK_EQ(pool[who].number, lowest);
+    }
+    check_all(table);
+    nilai_table_destroy(table);
+}
+
+/* Goal: a restoring that fails changes nothing.
+ * Method: numbers beyond all memory; then a limit that leaves no room for one of the parts. */
+TEST(table_that_cannot_restore_stays_as_it_was)
+{
+    enum { LIMIT = 24 << 20 };
+    struct nilai_table *table = create(LIMIT, 1);
+    struct nilai_table_stats before, after;
+    struct nilai_customer customer = {0};
+    struct nilai_service service = {0};
+    char text[NILAI_TEXT_MAX];
+    struct nilai_text id = counted_id(text, 7, true);
+    uint64_t hash = nilai_table_hash(table, id);
+    uint32_t number = 0, found;
+
+    nilai_table_stats(table, &before);
+    CHECK_EQ(nilai_table_restore(table, 1 << 20, hash, id, &customer, NULL), NILAI_FULL);
+    CHECK_EQ(nilai_table_restore(table, UINT32_MAX, hash, id, &customer, &service), NILAI_FULL);
+    CHECK_EQ(nilai_table_find(table, hash, id, &found), NILAI_MISSING);
+    nilai_table_stats(table, &after);
+    CHECK_EQ(after.customers, before.customers);
+    CHECK_EQ(after.services, 0);
+    nilai_table_validate(table);
+    enum nilai_status status = NILAI_OK;
+    while (status == NILAI_OK) { /* until there is no room for records, or for parts of them */
+        id = counted_id(text, number, number % 3 == 0);
+        hash = nilai_table_hash(table, id);
+        nilai_table_stats(table, &before);
+        status = nilai_table_restore(table, number, hash, id, &customer, number % 2 ? &service : NULL);
+        number += status == NILAI_OK;
+    }
+    CHECK_EQ(status, NILAI_FULL);
+    CHECK(number > 8192);
+    nilai_table_stats(table, &after);
+    CHECK_EQ(after.customers, before.customers);
+    CHECK_EQ(after.services, before.services);
+    CHECK_EQ(nilai_table_find(table, hash, id, &found), NILAI_MISSING);
+    nilai_table_restored(table);
+    nilai_table_validate(table);
+    nilai_table_destroy(table);
+}

@@ -9,6 +9,7 @@ enum {
     STEADY = 2000, /* customers that stay, once they are there */
     GUESTS = 4000, /* customers that come and go, and take over each other's records */
     STEPS = 400000,
+    RESTORE_STEPS = 200000,
     CUSTOMER_WORDS = sizeof(struct nilai_customer) / sizeof(uint64_t),
     SERVICE_WORDS = sizeof(struct nilai_service) / sizeof(uint64_t),
 };
@@ -162,6 +163,39 @@ static void change_steady(struct scene *scene, uint32_t numbers[STEADY], uint64_
     __atomic_store_n(&scene->stored[i], store, __ATOMIC_RELEASE);
 }
 
+/* Everybody is put where they are told to be, as when a table is filled from what was saved: guests
+ * come, go, and take over each other's records; the steady come and stay. */
+static void restore_all(struct scene *scene, uint64_t *seed)
+{
+    struct nilai_service service;
+    struct nilai_customer customer;
+    char text[NILAI_TEXT_MAX];
+    uint32_t number;
+
+    for (uint64_t store = 1; store <= RESTORE_STEPS; store++) {
+        bool is_steady = scene->steady < STEADY && store % 16 == 0;
+        uint32_t i = is_steady ? scene->steady : (uint32_t)(next_random(seed) % GUESTS);
+        struct nilai_text id = id_of(text, is_steady ? 's' : 'g', i);
+        uint64_t hash = nilai_table_hash(scene->table, id);
+        if (nilai_table_find(scene->table, hash, id, &number) == NILAI_OK) {
+            nilai_table_erase(scene->table, number);
+            continue;
+        }
+        number = is_steady ? i : STEADY + i / 2; /* two guests share one record */
+        if (nilai_table_is_live(scene->table, number))
+            nilai_table_erase(scene->table, number);
+        fill(&customer, id, store, CUSTOMER_WORDS);
+        fill(&service, id, store, SERVICE_WORDS);
+        CHECK_EQ(nilai_table_restore(scene->table, number, hash, id, &customer,
+                                     next_random(seed) % 2 ? &service : NULL), NILAI_OK);
+        if (is_steady) {
+            __atomic_store_n(&scene->stored[i], store, __ATOMIC_RELEASE);
+            __atomic_store_n(&scene->steady, i + 1, __ATOMIC_RELEASE);
+        }
+    }
+    nilai_table_restored(scene->table);
+}
+
 static void change_guest(struct nilai_table *table, uint32_t i, uint64_t store, uint64_t *seed)
 {
     char text[NILAI_TEXT_MAX];
@@ -199,24 +233,21 @@ static void write_all(struct scene *scene, uint64_t *seed)
     }
 }
 
-/* Goal: a reader never sees a record that was not published as it is, never misses a customer
- * who is there, never sees one go back in time, and never sees one in another's record.
- * Method: records whose every word follows from one number; readers that check as fast as
- * they can, while the writer inserts, changes, erases, reuses records and splits segments. */
-TEST(readers_see_only_what_was_published)
+static void watch(void (*write)(struct scene *scene, uint64_t *seed))
 {
     static struct scene scene;
     struct nilai_table_limits limits = {.memory_max_bytes = UINT64_C(1) << 30, .hash_seed = 9};
     struct reader readers[READERS];
     uint64_t seed = test_seed(17), found = 0, busy = 0, missing = 0;
 
+    memset(&scene, 0, sizeof scene);
     scene.table = nilai_table_create(&limits);
     CHECK(scene.table != NULL);
     for (int i = 0; i < READERS; i++) {
         readers[i] = (struct reader){.scene = &scene, .seed = next_random(&seed)};
         CHECK_EQ(pthread_create(&readers[i].thread, NULL, read_all_the_time, &readers[i]), 0);
     }
-    write_all(&scene, &seed);
+    write(&scene, &seed);
     __atomic_store_n(&scene.over, true, __ATOMIC_RELEASE);
     for (int i = 0; i < READERS; i++) {
         CHECK_EQ(pthread_join(readers[i].thread, NULL), 0);
@@ -229,4 +260,19 @@ TEST(readers_see_only_what_was_published)
     CHECK(busy < found);
     nilai_table_validate(scene.table);
     nilai_table_destroy(scene.table);
+}
+
+/* Goal: a reader never sees a record that was not published as it is, never misses a customer
+ * who is there, never sees one go back in time, and never sees one in another's record.
+ * Method: records whose every word follows from one number; readers that check as fast as
+ * they can, while the writer inserts, changes, erases, reuses records and splits segments. */
+TEST(readers_see_only_what_was_published)
+{
+    watch(write_all);
+}
+
+/* Goal: the same while the table is filled from what was saved. */
+TEST(readers_see_only_what_was_restored)
+{
+    watch(restore_all);
 }

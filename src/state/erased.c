@@ -1,10 +1,12 @@
 #include "nilai/state/erased.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
-#include "nilai/base/hash.h"
+#include "nilai/base/clock.h"
 
-enum { SLOTS_MIN = 64 };
+enum { SLOTS_MIN = 64, BUCKET_SHIFT = 64 - 6 };
+static_assert(NILAI_ERASED_BUCKETS == 1 << (64 - BUCKET_SHIFT), "as many as there are bits for");
 
 /* A slot is free while clock_ms is -1. */
 struct slot {
@@ -25,7 +27,7 @@ static struct slot *slots_create(uint64_t count)
 {
     struct slot *slots = malloc(count * sizeof *slots);
     for (uint64_t i = 0; slots != NULL && i < count; i++)
-        slots[i].clock_ms = -1;
+        slots[i] = (struct slot){.clock_ms = -1};
     return slots;
 }
 
@@ -115,17 +117,54 @@ static enum nilai_status rebuild(struct nilai_erased *erased, int64_t clock_ms)
     return NILAI_OK;
 }
 
-enum nilai_status nilai_erased_add(struct nilai_erased *erased, struct nilai_text id, int64_t ts_ms,
-                                   int64_t clock_ms)
+static bool is_later(const struct slot *a, const struct slot *b)
 {
-    NILAI_ASSERT(ts_ms >= 0 && clock_ms >= ts_ms);
-    if (2 * (erased->used + 1) > erased->slot_count || erased->used >= erased->entries_max) {
+    return a->clock_ms != b->clock_ms ? a->clock_ms > b->clock_ms : a->ts_ms > b->ts_ms;
+}
+
+/* A slot that is free counts as the earliest of all. */
+static enum nilai_status put_if_later(struct nilai_erased *erased, struct slot entry, int64_t clock_ms)
+{
+    const struct slot *slot = slot_for(erased, entry.hash);
+    if (!is_later(&entry, slot))
+        return NILAI_OK;
+    bool is_new = slot->clock_ms < 0;
+    if (is_new && (2 * (erased->used + 1) > erased->slot_count || erased->used >= erased->entries_max)) {
         enum nilai_status status = rebuild(erased, clock_ms);
         if (status != NILAI_OK)
             return status;
     }
-    put(erased, (struct slot){nilai_hash_wide(id.data, id.size), ts_ms, clock_ms});
+    put(erased, entry);
     return NILAI_OK;
+}
+
+enum nilai_status nilai_erased_add(struct nilai_erased *erased, struct nilai_text id, int64_t ts_ms,
+                                   int64_t clock_ms)
+{
+    NILAI_ASSERT(ts_ms >= 0 && clock_ms >= ts_ms);
+    return put_if_later(erased, (struct slot){nilai_hash_wide(id.data, id.size), ts_ms, clock_ms},
+                        clock_ms);
+}
+
+enum nilai_status nilai_erased_load(struct nilai_erased *erased, struct nilai_hash_wide hash,
+                                    int64_t ts_ms, int64_t erased_clock_ms, int64_t clock_ms)
+{
+    struct slot entry = {hash, ts_ms, erased_clock_ms};
+    if (ts_ms < 0 || erased_clock_ms < ts_ms || erased_clock_ms > NILAI_TIME_MAX_MS)
+        return NILAI_INVALID;
+    return expired(erased, &entry, clock_ms) ? NILAI_OK : put_if_later(erased, entry, clock_ms);
+}
+
+void nilai_erased_visit(const struct nilai_erased *erased, int64_t clock_ms, uint32_t bucket,
+                        nilai_erased_visit_fn visit, void *context)
+{
+    NILAI_ASSERT(bucket < NILAI_ERASED_BUCKETS);
+    for (uint64_t i = 0; i < erased->slot_count; i++) {
+        const struct slot *slot = &erased->slots[i];
+        if (slot->clock_ms >= 0 && slot->hash.high >> BUCKET_SHIFT == bucket &&
+            !expired(erased, slot, clock_ms))
+            visit(context, slot->hash, slot->ts_ms, slot->clock_ms);
+    }
 }
 
 bool nilai_erased_covers(const struct nilai_erased *erased, struct nilai_text id, int64_t ts_ms,

@@ -117,6 +117,15 @@ static uint32_t pop_free(struct nilai_slab *slab)
     return number;
 }
 
+/* The chunk of the number is mapped. */
+static void extend_to(struct nilai_slab *slab, uint32_t number)
+{
+    slab->numbers = number + 1;
+    uint64_t used_bytes = (uint64_t)slab->numbers * slab->options.record_bytes;
+    while (slab->touched_bytes < used_bytes)
+        touch_page(slab);
+}
+
 static enum nilai_status take_fresh(struct nilai_slab *slab, uint32_t *number)
 {
     if (slab->numbers == slab->chunk_count << slab->options.chunk_log2) {
@@ -124,16 +133,15 @@ static enum nilai_status take_fresh(struct nilai_slab *slab, uint32_t *number)
         if (status != NILAI_OK)
             return status;
     }
-    *number = slab->numbers++;
-    uint64_t used_bytes = (uint64_t)slab->numbers * slab->options.record_bytes;
-    while (slab->touched_bytes < used_bytes)
-        touch_page(slab);
+    *number = slab->numbers;
+    extend_to(slab, *number);
     nilai_slab_prepare(slab);
     return NILAI_OK;
 }
 
 enum nilai_status nilai_slab_take(struct nilai_slab *slab, uint32_t *number)
 {
+    NILAI_ASSERT(!slab->restoring);
     if (slab->free_head != 0) {
         *number = pop_free(slab);
     } else {
@@ -147,13 +155,69 @@ enum nilai_status nilai_slab_take(struct nilai_slab *slab, uint32_t *number)
 
 /* The link is written as an atomic, because a late reader of the record may look at it; it
  * has no meaning for that reader. */
+static void push_free(struct nilai_slab *slab, uint32_t number)
+{
+    __atomic_store_n(link_of(slab, number), slab->free_head, __ATOMIC_RELEASE);
+    slab->free_head = number + 1;
+}
+
 void nilai_slab_give(struct nilai_slab *slab, uint32_t number)
 {
     NILAI_ASSERT(number < slab->numbers && slab->live > 0);
 
-    __atomic_store_n(link_of(slab, number), slab->free_head, __ATOMIC_RELEASE);
-    slab->free_head = number + 1;
+    if (!slab->restoring)
+        push_free(slab, number);
     slab->live--;
+}
+
+/* All chunks up to that of the number. What they need together is asked for first, so that a
+ * number from nowhere does not leave memory behind that nobody uses. */
+static enum nilai_status map_through(struct nilai_slab *slab, uint32_t number)
+{
+    uint32_t chunk_count = (number >> slab->options.chunk_log2) + 1;
+    if (chunk_count > slab->chunks_max)
+        return NILAI_FULL;
+    while (slab->chunk_count < chunk_count) {
+        uint64_t more_bytes = (chunk_count - slab->chunk_count) * slab->chunk_bytes;
+        if (more_bytes > slab->memory->max_bytes - slab->memory->used_bytes)
+            return NILAI_FULL;
+        enum nilai_status status = map_chunk(slab);
+        if (status != NILAI_OK)
+            return status;
+    }
+    return NILAI_OK;
+}
+
+/* The list would have to be searched for the number; it is made anew in the end instead. */
+enum nilai_status nilai_slab_take_at(struct nilai_slab *slab, uint32_t number)
+{
+    if (number >= slab->numbers) {
+        enum nilai_status status = map_through(slab, number);
+        if (status != NILAI_OK)
+            return status;
+        extend_to(slab, number);
+    }
+    NILAI_ASSERT(slab->live < slab->numbers);
+    slab->restoring = true;
+    slab->free_head = 0;
+    slab->live++;
+    return NILAI_OK;
+}
+
+void nilai_slab_relink(struct nilai_slab *slab, bool (*is_held)(void *context, uint32_t number),
+                       void *context)
+{
+    uint32_t held = 0;
+
+    slab->restoring = false;
+    slab->free_head = 0;
+    for (uint32_t number = slab->numbers; number-- > 0;) {
+        if (is_held(context, number))
+            held++;
+        else
+            push_free(slab, number);
+    }
+    NILAI_ASSERT(held == slab->live);
 }
 
 void nilai_slab_validate(const struct nilai_slab *slab)
@@ -169,5 +233,8 @@ void nilai_slab_validate(const struct nilai_slab *slab)
         free_count++;
         NILAI_ASSERT(free_count <= slab->numbers);
     }
-    NILAI_ASSERT(slab->live + free_count == slab->numbers);
+    if (slab->restoring)
+        NILAI_ASSERT(free_count == 0 && slab->live <= slab->numbers);
+    else
+        NILAI_ASSERT(slab->live + free_count == slab->numbers);
 }

@@ -340,7 +340,7 @@ bool nilai_table_is_live(const struct nilai_table *table, uint32_t number)
 
 /* Writes the id where readers cannot tell it from another yet: under the sequence. */
 static void write_id(struct nilai_table *table, struct record *record, struct nilai_text id,
-                     uint32_t long_number)
+                     uint32_t long_number, uint32_t service)
 {
     char text[ID_MAX] = {0};
     memcpy(text, id.data, id.size);
@@ -352,7 +352,7 @@ static void write_id(struct nilai_table *table, struct record *record, struct ni
         memcpy(text, &reference, sizeof reference);
     }
     store_words(&record->id, text, ID_INLINE);
-    write_head(record, head_make(id.size > ID_INLINE ? ID_LONG : id.size, 0));
+    write_head(record, head_make(id.size > ID_INLINE ? ID_LONG : id.size, service));
 }
 
 static void write_new(struct nilai_table *table, uint32_t number, struct nilai_text id,
@@ -364,7 +364,7 @@ static void write_new(struct nilai_table *table, uint32_t number, struct nilai_t
     memset(&customer, 0, sizeof customer);
     nilai_customer_init(&customer, nilai_hash(id.data, id.size));
     write_begin(record);
-    write_id(table, record, id, long_number);
+    write_id(table, record, id, long_number, 0);
     store_words(&record->customer, &customer, sizeof customer);
     write_end(record);
 }
@@ -458,6 +458,87 @@ void nilai_table_erase(struct nilai_table *table, uint32_t number)
     if (head_kind(head) == ID_LONG)
         nilai_slab_give(&table->long_ids, long_number);
     nilai_slab_give(&table->records, number);
+}
+
+/* ---- restoring ---- */
+
+/* What a saved customer takes besides its record. */
+struct parts {
+    bool has_long, has_service;
+    uint32_t long_number, service;
+};
+
+static void give_parts(struct nilai_table *table, const struct parts *parts)
+{
+    if (parts->has_long)
+        nilai_slab_give(&table->long_ids, parts->long_number);
+    if (parts->has_service)
+        nilai_slab_give(&table->services, parts->service);
+}
+
+static enum nilai_status take_parts(struct nilai_table *table, bool needs_long, bool needs_service,
+                                    struct parts *parts)
+{
+    enum nilai_status status = NILAI_OK;
+    *parts = (struct parts){0};
+    if (needs_long) {
+        status = nilai_slab_take(&table->long_ids, &parts->long_number);
+        parts->has_long = status == NILAI_OK;
+    }
+    if (status == NILAI_OK && needs_service) {
+        status = nilai_slab_take(&table->services, &parts->service);
+        parts->has_service = status == NILAI_OK;
+    }
+    return status;
+}
+
+static void write_saved(struct nilai_table *table, uint32_t number, struct nilai_text id,
+                        const struct parts *parts, const struct nilai_customer *customer,
+                        const struct nilai_service *service)
+{
+    struct record *record = record_at(table, number);
+
+    write_begin(record);
+    write_id(table, record, id, parts->long_number, parts->has_service ? parts->service + 1 : 0);
+    store_words(&record->customer, customer, sizeof *customer);
+    if (parts->has_service)
+        store_words(nilai_slab_at(&table->services, parts->service), service, sizeof *service);
+    write_end(record);
+}
+
+enum nilai_status nilai_table_restore(struct nilai_table *table, uint32_t number, uint64_t hash,
+                                      struct nilai_text id, const struct nilai_customer *customer,
+                                      const struct nilai_service *service)
+{
+    struct parts parts;
+
+    NILAI_ASSERT(id.size >= 1 && id.size <= ID_MAX && !nilai_table_is_live(table, number));
+    assert_missing(table, hash, id);
+
+    /* First all that can fail. */
+    enum nilai_status status = nilai_index_make_room(table->index, hash);
+    if (status != NILAI_OK)
+        return status;
+    status = take_parts(table, id.size > ID_INLINE, service != NULL, &parts);
+    if (status == NILAI_OK)
+        status = nilai_slab_take_at(&table->records, number);
+    if (status != NILAI_OK) {
+        give_parts(table, &parts);
+        return status;
+    }
+    write_saved(table, number, id, &parts, customer, service);
+    nilai_index_insert(table->index, hash, number);
+    return NILAI_OK;
+}
+
+static bool is_held(void *context, uint32_t number)
+{
+    return nilai_table_is_live(context, number);
+}
+
+void nilai_table_restored(struct nilai_table *table)
+{
+    nilai_slab_relink(&table->records, is_held, table);
 }
 
 void nilai_table_stats(const struct nilai_table *table, struct nilai_table_stats *stats)

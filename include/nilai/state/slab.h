@@ -6,6 +6,9 @@
  * once would be a pause that an event can feel. Numbers are dense and start at 0; the number
  * given back last is taken first.
  *
+ * A slab can be filled from what was saved: records are taken at the numbers they had, in any
+ * order, and when all are there the list of free numbers is made anew from the rest.
+ *
  * Always true: a record that was never taken is all zeros; one that was given back holds what
  * its owner left, but for four bytes at `link_offset`, where the list of free records runs.
  *
@@ -45,6 +48,7 @@ struct nilai_slab {
     uint32_t free_head; /* number + 1 of the record given back last; 0: none */
     uint64_t chunk_bytes;
     uint64_t touched_bytes; /* of all chunks in a row; whole pages */
+    bool restoring;     /* from the first take_at to relink: no number is in the list */
 };
 
 /* NILAI_NO_MEMORY. `memory` outlives the slab. Nothing is mapped before the first taking. */
@@ -58,6 +62,15 @@ void nilai_slab_fini(struct nilai_slab *slab);
 NILAI_MUST_CHECK enum nilai_status nilai_slab_take(struct nilai_slab *slab, uint32_t *number);
 /* The owner has overwritten what must not stay. */
 void nilai_slab_give(struct nilai_slab *slab, uint32_t number);
+
+/* Takes exactly that number, which nobody holds; statuses as those of take, and then nothing is
+ * taken. From the first of these until relink nothing else is taken (asserted); numbers may be
+ * given back, and taken at again. */
+NILAI_MUST_CHECK enum nilai_status nilai_slab_take_at(struct nilai_slab *slab, uint32_t number);
+/* Makes the list of free numbers anew, of all below `numbers` that are not held: the lowest is
+ * taken first. Looks at every number. */
+void nilai_slab_relink(struct nilai_slab *slab, bool (*is_held)(void *context, uint32_t number),
+                       void *context);
 
 /* Touches one page ahead, if there is need. Taking does it too; for records of many pages
  * call it more often than you take. */

@@ -68,6 +68,19 @@ void nilai_table_store(struct nilai_table *table, uint32_t number,
 /* Forgets a customer: the bytes are overwritten with zeros before the number is reused. */
 void nilai_table_erase(struct nilai_table *table, uint32_t number);
 
+/* Filling the table from what was saved: puts a customer at exactly that number, which is free
+ * (asserted), under an id that is not known (asserted), with these contents. Statuses as those of
+ * insert, and then nothing has changed; a number beyond all memory is NILAI_FULL. `service` NULL: it
+ * has none. In between everything works but insert (asserted); who is erased may be put anywhere
+ * again. */
+NILAI_MUST_CHECK enum nilai_status nilai_table_restore(struct nilai_table *table, uint32_t number,
+                                                       uint64_t hash, struct nilai_text id,
+                                                       const struct nilai_customer *customer,
+                                                       const struct nilai_service *service);
+/* Ends it: the numbers left free are taken by insert again, the lowest first. Looks at every
+ * number; does no harm where nothing was restored. */
+void nilai_table_restored(struct nilai_table *table);
+
 /* One past the largest number ever used; whether a number is a live customer. */
 uint32_t nilai_table_numbers(const struct nilai_table *table);
 bool nilai_table_is_live(const struct nilai_table *table, uint32_t number);
