@@ -115,13 +115,14 @@ rd_kafka_headers_t *nilai_dead_part_headers(const rd_kafka_headers_t *headers,
 }
 
 rd_kafka_resp_err_t nilai_kafka_output_produce(rd_kafka_t *producer, rd_kafka_topic_t *topic,
-                                               const void *key, size_t key_size,
+                                               int32_t partition, const void *key, size_t key_size,
                                                const void *value, size_t value_size,
                                                rd_kafka_headers_t *headers, void *opaque)
 {
     NILAI_ASSERT(topic != NULL);
     rd_kafka_vu_t arguments[] = {
         {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic},
+        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
         {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {.ptr = (void *)(uintptr_t)key, .size = key_size}},
         {.vtype = RD_KAFKA_VTYPE_VALUE,

@@ -22,6 +22,12 @@ nilai_kafka_output_open(rd_kafka_t *producer, const struct nilai_kafka_sink_opti
                         struct nilai_error *error);
 void nilai_kafka_output_close(rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS]);
 
+/* Where the user of the sink wants a message. */
+static inline int32_t nilai_kafka_output_partition(const struct nilai_output *output)
+{
+    return output->topic == NILAI_OUTPUT_STATE ? output->partition : RD_KAFKA_PARTITION_UA;
+}
+
 /* NULL when out of memory. */
 rd_kafka_headers_t *nilai_kafka_output_headers(const struct nilai_output *output);
 
@@ -37,9 +43,10 @@ rd_kafka_headers_t *nilai_dead_part_headers(const rd_kafka_headers_t *headers,
                                             enum nilai_dead_part part, size_t key_size,
                                             size_t value_size);
 
-/* One message; the headers are taken only when it succeeds. */
+/* One message; the headers are taken only when it succeeds. `partition` is RD_KAFKA_PARTITION_UA
+ * for what goes where its key says. */
 rd_kafka_resp_err_t nilai_kafka_output_produce(rd_kafka_t *producer, rd_kafka_topic_t *topic,
-                                               const void *key, size_t key_size,
+                                               int32_t partition, const void *key, size_t key_size,
                                                const void *value, size_t value_size,
                                                rd_kafka_headers_t *headers, void *opaque);
 

@@ -8,9 +8,21 @@
 #include "kafka_client.h"
 #include "kafka_output.h"
 #include "nilai/base/log.h"
+#include "nilai/io/outbox.h"
 
 enum {
     CLOSE_FLUSH_MS = 1000,
+    /* What the library hands back with a message: epoch, part, and whether it is of the journal. */
+    TAG_PART_SHIFT = 1,
+    TAG_PART_MASK = 3,
+    TAG_STATE = 8,
+};
+
+/* The journal's records of one epoch. They count only under the assignment for which they were
+ * put: later, somebody else may have gone on in that journal. */
+struct held {
+    struct nilai_outbox *box; /* NULL: no journal */
+    uint64_t assignment;
 };
 
 /* A dead letter on its way again, as a smaller part. */
@@ -27,6 +39,11 @@ struct second_try {
 /*
  * Epochs: what is put belongs to the open one; a commit closes it and opens the other. Since
  * one commit at most is on its way, two are enough, told apart by one bit.
+ *
+ * A commit goes through three stages, each begun when the one before is acknowledged: the output
+ * of its epoch, which is on its way since it was put; the journal, held back until then; the
+ * offsets. So the journal never says that something was published which was not, and the offsets
+ * are never ahead of the journal.
  */
 struct kafka_sink {
     struct nilai_sink base;
@@ -38,6 +55,9 @@ struct kafka_sink {
     rd_kafka_queue_t *commits; /* results of commits */
     uint64_t outstanding[2];   /* messages by epoch */
     unsigned epoch;            /* the open one */
+    struct held held[2];       /* by epoch, too */
+    uint64_t state_outstanding; /* records of the journal, of the commit on its way */
+    uint64_t assignment;       /* under which that was asked for */
     enum nilai_commit_state state;
     bool sent; /* the offsets of the running commit are on their way */
     rd_kafka_topic_partition_list_t *offsets;
@@ -90,10 +110,26 @@ static rd_kafka_resp_err_t produce(struct kafka_sink *sink, enum nilai_output_to
                                    rd_kafka_headers_t *headers)
 {
     rd_kafka_resp_err_t code = nilai_kafka_output_produce(
-        sink->producer, sink->topics[topic], key, key_size, value, value_size, headers,
-        (void *)(uintptr_t)(epoch | part << 1));
+        sink->producer, sink->topics[topic], RD_KAFKA_PARTITION_UA, key, key_size, value,
+        value_size, headers, (void *)(uintptr_t)(epoch | part << TAG_PART_SHIFT));
     sink->outstanding[epoch] += code == RD_KAFKA_RESP_ERR_NO_ERROR;
     return code;
+}
+
+static enum nilai_status hold(struct kafka_sink *sink, const struct nilai_output *output)
+{
+    struct held *held = &sink->held[sink->epoch];
+    uint64_t assignment = nilai_kafka_source_assignment(sink->options.source);
+    NILAI_ASSERT(held->box != NULL);
+    if (held->assignment != assignment)
+        nilai_outbox_clear(held->box);
+    held->assignment = assignment;
+    enum nilai_status status = nilai_outbox_push(held->box, output);
+    if (status == NILAI_AGAIN && nilai_outbox_is_empty(held->box)) {
+        fail(sink, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, "journal", "a record is too large");
+        return NILAI_FAILED;
+    }
+    return status;
 }
 
 static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_output *output)
@@ -101,6 +137,8 @@ static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_ou
     struct kafka_sink *sink = of(base);
     if (sink->failure != NILAI_OK)
         return NILAI_FAILED;
+    if (output->topic == NILAI_OUTPUT_STATE)
+        return hold(sink, output);
     rd_kafka_headers_t *headers = nilai_kafka_output_headers(output);
     if (headers == NULL)
         return NILAI_NO_MEMORY;
@@ -181,14 +219,17 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
 {
     (void)producer;
     struct kafka_sink *sink = context;
-    unsigned epoch = (uintptr_t)message->_private & 1;
-    enum nilai_dead_part part = (enum nilai_dead_part)((uintptr_t)message->_private >> 1);
-    NILAI_ASSERT(part <= NILAI_DEAD_REASON && sink->outstanding[epoch] > 0);
+    uintptr_t tag = (uintptr_t)message->_private;
+    unsigned epoch = tag & 1;
+    enum nilai_dead_part part = (enum nilai_dead_part)(tag >> TAG_PART_SHIFT & TAG_PART_MASK);
+    uint64_t *outstanding
+        = (tag & TAG_STATE) != 0 ? &sink->state_outstanding : &sink->outstanding[epoch];
+    NILAI_ASSERT(part <= NILAI_DEAD_REASON && *outstanding > 0);
     if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && !sink->closing
         && message->rkt == sink->topics[NILAI_OUTPUT_DEAD_LETTER] && part != NILAI_DEAD_REASON
         && queue_second_try(sink, message, epoch, nilai_dead_part_smaller(part, message->payload != NULL)))
         return;
-    sink->outstanding[epoch]--;
+    (*outstanding)--;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && !sink->closing)
         fail(sink, message->err, rd_kafka_topic_name(message->rkt),
              rd_kafka_err2str(message->err)); /* the message's own text would be its value */
@@ -237,24 +278,13 @@ static enum nilai_status sink_commit(struct nilai_sink *base, const struct nilai
         = rd_kafka_topic_partition_list_new((int)(count * sink->options.input_topic_count));
     for (size_t index = 0; index < count; index++)
         add_position(sink, &list[index]);
+    sink->assignment = nilai_kafka_source_assignment(sink->options.source);
+    struct held *held = &sink->held[sink->epoch];
+    if (held->box != NULL && held->assignment != sink->assignment)
+        nilai_outbox_clear(held->box);
     sink->epoch ^= 1;
     sink->state = NILAI_COMMIT_RUNNING;
     return NILAI_OK;
-}
-
-/* Everything before the running commit is acknowledged: now the offsets may follow. */
-static void send_offsets(struct kafka_sink *sink)
-{
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__STATE;
-    if (!nilai_kafka_source_is_lost(sink->options.source))
-        code = rd_kafka_commit_queue(sink->consumer, sink->offsets, sink->commits, on_committed,
-                                     sink);
-    rd_kafka_topic_partition_list_destroy(sink->offsets);
-    sink->offsets = NULL;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        sink->sent = true;
-    else
-        sink->state = NILAI_COMMIT_REFUSED;
 }
 
 static bool is_unsent(const struct kafka_sink *sink)
@@ -262,19 +292,87 @@ static bool is_unsent(const struct kafka_sink *sink)
     return sink->state == NILAI_COMMIT_RUNNING && !sink->sent;
 }
 
+/* The brokers would take offsets of any partition from a member of the group, and anything for
+ * the journal from anybody. */
+static bool is_outdated(const struct kafka_sink *sink)
+{
+    return nilai_kafka_source_is_lost(sink->options.source)
+           || nilai_kafka_source_assignment(sink->options.source) != sink->assignment;
+}
+
+static void end_commit(struct kafka_sink *sink, enum nilai_commit_state state)
+{
+    if (sink->offsets != NULL)
+        rd_kafka_topic_partition_list_destroy(sink->offsets);
+    sink->offsets = NULL;
+    sink->state = state;
+}
+
+/* The second stage; false: there is more. In order, and none is left out: the library keeps the
+ * order of what it was given, and gives up on none without telling. */
+static bool write_state(struct kafka_sink *sink)
+{
+    const struct nilai_output *output;
+    struct held *held = &sink->held[sink->epoch ^ 1];
+    while (held->box != NULL && (output = nilai_outbox_first(held->box)) != NULL) {
+        rd_kafka_headers_t *headers = nilai_kafka_output_headers(output);
+        rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__FAIL;
+        if (headers != NULL)
+            code = nilai_kafka_output_produce(
+                sink->producer, sink->topics[NILAI_OUTPUT_STATE], output->partition, output->key,
+                output->key_size, output->value, output->value_size, headers,
+                (void *)(uintptr_t)TAG_STATE);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR && headers != NULL)
+            rd_kafka_headers_destroy(headers);
+        if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+            return false;
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            fail(sink, code, "journal", rd_kafka_err2str(code));
+            return false;
+        }
+        sink->state_outstanding++;
+        nilai_outbox_pop(held->box);
+    }
+    return sink->state_outstanding == 0;
+}
+
+/* The third stage. */
+static void send_offsets(struct kafka_sink *sink)
+{
+    rd_kafka_resp_err_t code
+        = rd_kafka_commit_queue(sink->consumer, sink->offsets, sink->commits, on_committed, sink);
+    sink->sent = code == RD_KAFKA_RESP_ERR_NO_ERROR;
+    end_commit(sink, sink->sent ? NILAI_COMMIT_RUNNING : NILAI_COMMIT_REFUSED);
+}
+
+/* Goes on with the running commit as far as the brokers have answered. */
+static void advance(struct kafka_sink *sink)
+{
+    if (sink->failure != NILAI_OK || !is_unsent(sink)
+        || sink->outstanding[sink->epoch ^ 1] > 0)
+        return;
+    if (is_outdated(sink)) {
+        if (sink->held[sink->epoch ^ 1].box != NULL)
+            nilai_outbox_clear(sink->held[sink->epoch ^ 1].box);
+        end_commit(sink, NILAI_COMMIT_REFUSED);
+    } else if (write_state(sink)) {
+        send_offsets(sink);
+    }
+}
+
 static enum nilai_status sink_poll(struct nilai_sink *base, int timeout_ms,
                                    enum nilai_commit_state *state, struct nilai_error *error)
 {
     struct kafka_sink *sink = of(base);
     send_second_tries(sink);
+    advance(sink);
     rd_kafka_poll(sink->producer, sink->sent ? 0 : timeout_ms);
     send_second_tries(sink);
+    advance(sink);
     if (sink->failure != NILAI_OK) {
         *error = sink->error;
         return sink->failure;
     }
-    if (is_unsent(sink) && sink->outstanding[sink->epoch ^ 1] == 0)
-        send_offsets(sink);
     if (sink->sent)
         rd_kafka_queue_poll_callback(sink->commits, timeout_ms);
     *state = sink->state;
@@ -319,7 +417,19 @@ static void sink_close(struct nilai_sink *base)
         sink->second_tries = entry->next;
         drop_second_try(entry, true);
     }
+    for (size_t epoch = 0; epoch < NILAI_ARRAY_LEN(sink->held); epoch++)
+        nilai_outbox_destroy(sink->held[epoch].box);
     free(sink);
+}
+
+static bool create_boxes(struct kafka_sink *sink)
+{
+    for (size_t epoch = 0; epoch < NILAI_ARRAY_LEN(sink->held); epoch++) {
+        sink->held[epoch].box = nilai_outbox_create(NILAI_SINK_STATE_BYTES);
+        if (sink->held[epoch].box == NULL)
+            return false;
+    }
+    return true;
 }
 
 static const struct nilai_sink_ops kafka_sink_ops = {
@@ -339,7 +449,10 @@ enum nilai_status nilai_kafka_sink_create(const struct nilai_kafka_sink_options 
     created->base.ops = &kafka_sink_ops;
     created->options = *options;
     created->consumer = nilai_kafka_source_client(options->source);
-    enum nilai_status status = nilai_kafka_output_configure(options, NULL, 0, &config, error);
+    enum nilai_status status
+        = options->topics[NILAI_OUTPUT_STATE] == NULL || create_boxes(created)
+              ? nilai_kafka_output_configure(options, NULL, 0, &config, error)
+              : nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     if (status == NILAI_OK) {
         rd_kafka_conf_set_opaque(config, created);
         rd_kafka_conf_set_dr_msg_cb(config, on_delivery);

@@ -31,6 +31,7 @@ struct kafka_source {
     rd_kafka_queue_t **queues; /* [partition * topic_count + topic]; NULL: not read */
     rd_kafka_topic_partition_list_t *given; /* by the group; NULL: nothing */
     rd_kafka_consumer_group_metadata_t *group; /* when it was given */
+    uint64_t assignment; /* counts what was given, taken away or begun again */
     enum nilai_status failure;
     struct nilai_error error;
     bool leaving, abandoned;
@@ -274,6 +275,7 @@ static void forget_given(struct kafka_source *source)
         rd_kafka_consumer_group_metadata_destroy(source->group);
     source->given = NULL;
     source->group = NULL;
+    source->assignment++;
 }
 
 static void take_up(struct kafka_source *source)
@@ -454,6 +456,7 @@ static enum nilai_status source_restart(struct nilai_source *base, struct nilai_
     if (source->given == NULL || rd_kafka_assignment_lost(source->client))
         return NILAI_AGAIN;
     source->base.listener.revoked(source->base.listener.context, true);
+    source->assignment++;
     close_queues(source);
     rd_kafka_assign(source->client, NULL);
     take_up(source);
@@ -535,6 +538,12 @@ struct rd_kafka_consumer_group_metadata_s *nilai_kafka_source_group(struct nilai
     if (error != NULL)
         rd_kafka_error_destroy(error);
     return copy;
+}
+
+uint64_t nilai_kafka_source_assignment(struct nilai_source *source)
+{
+    NILAI_ASSERT(source->ops == &kafka_source_ops);
+    return of(source)->assignment;
 }
 
 bool nilai_kafka_source_is_lost(struct nilai_source *source)

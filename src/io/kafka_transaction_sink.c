@@ -17,6 +17,7 @@ enum {
     PAUSE_MS = 100,        /* before the same call again */
     REBUILD_MAX_MS = 30000,
     SEND_OFFSETS_MS = 5000, /* of one call */
+    TRANSACTION_MS = 30000, /* at most, if the user says nothing else */
     CLOSE_MAX_MS = 2000,
     ID_SIZE = 640,
 };
@@ -171,16 +172,29 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
 
 /* --- The producer ------------------------------------------------------------------------- */
 
+/* Who dies with a transaction open holds others up for so long: not longer than until the group
+ * gives the partitions to them. */
+static void choose_timeout(const struct transaction_sink *sink, char text[static 24])
+{
+    char session[24] = "";
+    const rd_kafka_conf_t *consumer = rd_kafka_conf(nilai_kafka_source_client(sink->options.source));
+    long timeout_ms = TRANSACTION_MS;
+    if (nilai_kafka_config_get(consumer, "session.timeout.ms", session, sizeof session)
+        && strtol(session, NULL, 10) < timeout_ms)
+        timeout_ms = strtol(session, NULL, 10);
+    snprintf(text, 24, "%ld", timeout_ms);
+}
+
 static enum nilai_status create_producer(struct transaction_sink *sink, struct nilai_error *error)
 {
     rd_kafka_conf_t *config;
-    char timeout[24];
+    char timeout[24], chosen[24];
     const struct nilai_kafka_fixed fixed[] = {
         {"transactional.id", sink->id},
         {"delivery.report.only.error", "true"},
-        /* Who dies with a transaction open holds others up for so long. */
-        {"transaction.timeout.ms", "30000"},
+        {"transaction.timeout.ms", chosen},
     };
+    choose_timeout(sink, chosen);
     bool given = nilai_kafka_client_is_given(sink->options.kafka, sink->options.kafka_count,
                                              "transaction.timeout.ms");
     enum nilai_status status = nilai_kafka_output_configure(
@@ -482,8 +496,8 @@ static rd_kafka_resp_err_t produce(struct transaction_sink *sink,
 {
     bool with_key = part != NILAI_DEAD_REASON, with_value = part == NILAI_DEAD_WHOLE;
     return nilai_kafka_output_produce(
-        sink->producer, sink->topics[output->topic], with_key ? output->key : NULL,
-        with_key ? output->key_size : 0, with_value ? output->value : NULL,
+        sink->producer, sink->topics[output->topic], nilai_kafka_output_partition(output),
+        with_key ? output->key : NULL, with_key ? output->key_size : 0, with_value ? output->value : NULL,
         with_value ? output->value_size : 0, headers, (void *)(uintptr_t)part);
 }
 

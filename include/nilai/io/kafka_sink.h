@@ -6,6 +6,12 @@
  * put meanwhile belongs to the next commit. A crash in between publishes again what was not yet
  * committed, and loses nothing.
  *
+ * The journal (NILAI_OUTPUT_STATE) comes between: the records of a commit are held back until all
+ * its other output is acknowledged, then written in their order, and acknowledged themselves before
+ * the offsets go. After NILAI_COMMIT_REFUSED they were written or not; the journal tells. Nothing
+ * is written of what was put under an assignment that is over. One record that cannot be delivered
+ * ends the sink.
+ *
  * A dead letter that no topic can hold (its event was as large as messages may be, and the
  * reason comes on top) is written without its value, with a header `nilai.value.omitted` that
  * says how many bytes it had: a bad event must not stop the partition. If its key and its own
@@ -20,6 +26,10 @@
 
 #include "nilai/io/kafka_source.h"
 #include "nilai/io/sink.h"
+
+/* What of the journal one commit may hold (the memory is used only as far as it is needed); put
+ * says NILAI_AGAIN beyond it, and only a commit makes room. */
+enum { NILAI_SINK_STATE_BYTES = 32 * 1024 * 1024 };
 
 struct nilai_kafka_sink_options {
     const struct nilai_kafka_property *kafka;

@@ -53,6 +53,9 @@ struct rd_kafka_consumer_group_metadata_s;
  * assigned, or out of memory. */
 struct rd_kafka_consumer_group_metadata_s *nilai_kafka_source_group(struct nilai_source *source);
 
+/* A number that changes whenever the assignment does, or is begun again. */
+uint64_t nilai_kafka_source_assignment(struct nilai_source *source);
+
 enum { NILAI_KAFKA_METADATA_SIZE = 96 };
 /* The metadata of a committed offset: clock, turn and writer of `position`. Exactly what `format`
  * writes is read (and format 1, with turn and writer 0); of anything else (`text` may be NULL)

@@ -26,6 +26,9 @@
  *                         our `instance`, and the sink fails with NILAI_CONFIG
  *   TRIES_MAX times in a row, or what only a person can mend (rights, say): the sink fails
  *
+ * transaction.timeout.ms is 30 s, or the consumer's session.timeout.ms if that is less, unless the
+ * user says otherwise: what a process that died has left open is over when its partitions move.
+ *
  * A dead letter larger than its topic takes is written without its value, as by kafka_sink.h.
  * The brokers refuse it together with its transaction, once; the sink then remembers the size.
  *
