@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kafka_client.h"
+#include "kafka_trouble.h"
 #include "nilai/base/clock.h"
 #include "nilai/base/log.h"
 
@@ -34,14 +35,14 @@ struct admin {
     struct topic topics[TOPICS_MAX];
     size_t topic_count;
     long message_bytes; /* the largest max.message.bytes of an input topic */
-    char last_error[256];
+    struct nilai_kafka_trouble trouble; /* since the last answer */
 };
 
 static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
 {
-    (void)client, (void)code;
+    (void)client;
     struct admin *admin = context;
-    snprintf(admin->last_error, sizeof admin->last_error, "%s", text);
+    nilai_kafka_trouble_note(&admin->trouble, (rd_kafka_resp_err_t)code, text);
 }
 
 static int64_t now_ms(void)
@@ -133,8 +134,11 @@ static enum nilai_status read_topic(struct admin *admin, struct topic *topic,
         return NILAI_OK;
     if (found->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
         || found->err == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION)
-        return nilai_error_set(admin->error, NILAI_CONFIG, "kafka: topic %s: %s", topic->name,
-                               rd_kafka_err2str(found->err));
+        return nilai_error_set(admin->error, NILAI_CONFIG, "kafka: topic %s: %s%s", topic->name,
+                               rd_kafka_err2str(found->err),
+                               nilai_kafka_client_advice(topic->is_input ? NILAI_KAFKA_CONSUMER
+                                                                         : NILAI_KAFKA_PRODUCER,
+                                                         found->err));
     topic->partitions = found->partition_cnt;
     return found->err == RD_KAFKA_RESP_ERR_NO_ERROR && found->partition_cnt > 0 ? NILAI_OK
                                                                                 : NILAI_AGAIN;
@@ -145,10 +149,11 @@ static enum nilai_status read_topics(struct admin *admin, int timeout_ms)
     const struct rd_kafka_metadata *metadata;
     rd_kafka_resp_err_t code = rd_kafka_metadata(admin->client, 0, NULL, &metadata, timeout_ms);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (admin->last_error[0] == '\0')
-            snprintf(admin->last_error, sizeof admin->last_error, "%s", rd_kafka_err2str(code));
+        if (admin->trouble.code == RD_KAFKA_RESP_ERR_NO_ERROR)
+            nilai_kafka_trouble_note(&admin->trouble, code, rd_kafka_err2str(code));
         return NILAI_AGAIN;
     }
+    admin->trouble.code = RD_KAFKA_RESP_ERR_NO_ERROR;
     enum nilai_status status = NILAI_OK;
     for (size_t index = 0; index < admin->topic_count && status == NILAI_OK; index++)
         status = read_topic(admin, &admin->topics[index], metadata);
@@ -165,7 +170,20 @@ static bool is_missing(const struct admin *admin)
     return false;
 }
 
-/* Asks until the brokers answer; with `all`, until they know every topic. */
+static enum nilai_status tell_trouble(struct admin *admin)
+{
+    char what[160];
+    if (admin->trouble.code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        nilai_kafka_trouble_note(&admin->trouble, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+                                 "a topic has no leader");
+    snprintf(what, sizeof what, "no good answer from %.80s within %d s", servers_of(admin),
+             admin->options->timeout_ms / 1000);
+    return nilai_kafka_trouble_tell(&admin->trouble, RD_KAFKA_RESP_ERR__TIMED_OUT, what,
+                                    admin->error);
+}
+
+/* Asks until the brokers answer; with `all`, until they know every topic. Who was refused for a
+ * whole attempt will be again. */
 static enum nilai_status wait_for_topics(struct admin *admin, bool all)
 {
     int64_t ends_ms = now_ms() + admin->options->timeout_ms;
@@ -179,13 +197,9 @@ static enum nilai_status wait_for_topics(struct admin *admin, bool all)
             return NILAI_OK;
         if (status != NILAI_OK && status != NILAI_AGAIN)
             return status;
-        if (now_ms() + PAUSE_MS >= ends_ms)
-            return nilai_error_set(admin->error, NILAI_UNREACHABLE,
-                                   "kafka: no good answer from %s within %d s: %s",
-                                   servers_of(admin), admin->options->timeout_ms / 1000,
-                                   admin->last_error[0] != '\0' ? admin->last_error
-                                                                : "a topic has no leader");
         rd_kafka_poll(admin->client, PAUSE_MS); /* collects errors, too */
+        if (nilai_kafka_trouble_is_refusal(&admin->trouble) || now_ms() + PAUSE_MS >= ends_ms)
+            return tell_trouble(admin);
     }
 }
 

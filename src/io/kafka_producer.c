@@ -1,12 +1,15 @@
 #include "nilai/io/kafka_producer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kafka_client.h"
+#include "kafka_trouble.h"
 #include "nilai/base/clock.h"
+#include "nilai/base/log.h"
 
-enum { METADATA_PAUSE_MS = 100, PURGE_MS = 1000 };
+enum { METADATA_ATTEMPT_MS = 3000, METADATA_PAUSE_MS = 100, PURGE_MS = 1000 };
 
 struct nilai_kafka_producer {
     rd_kafka_t *client;
@@ -15,7 +18,20 @@ struct nilai_kafka_producer {
     struct nilai_kafka_producer_counts counts;
     enum nilai_status failure; /* of the first message that was given up */
     struct nilai_error reason;
+    bool connected;
+    struct nilai_kafka_trouble trouble; /* until then */
 };
+
+/* Once there was an answer, whatever matters comes with a message that fails. */
+static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
+{
+    (void)client;
+    struct nilai_kafka_producer *producer = context;
+    if (producer->connected)
+        nilai_log(NILAI_LOG_WARNING, "kafka: %s", text);
+    else
+        nilai_kafka_trouble_note(&producer->trouble, (rd_kafka_resp_err_t)code, text);
+}
 
 /* ---- acknowledgements ---- */
 
@@ -29,9 +45,11 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
     }
     if (producer->counts.failed++ == 0)
         producer->failure = nilai_error_set(&producer->reason, nilai_kafka_client_status(message->err),
-                                            "topic %s: a message was not delivered: %s",
+                                            "topic %s: a message was not delivered: %s%s",
                                             rd_kafka_topic_name(message->rkt),
-                                            rd_kafka_err2str(message->err));
+                                            rd_kafka_err2str(message->err),
+                                            nilai_kafka_client_advice(NILAI_KAFKA_PRODUCER,
+                                                                      message->err));
 }
 
 /* A fatal error fails all messages, but not necessarily one that we can still wait for. */
@@ -108,8 +126,9 @@ static enum nilai_status check_topics(const struct rd_kafka_metadata *metadata,
         if (found == NULL || found->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
             return nilai_error_set(error, NILAI_CONFIG, "topic %s does not exist", options->topics[i]);
         if (found->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-            return nilai_error_set(error, nilai_kafka_client_status(found->err), "topic %s: %s",
-                                   options->topics[i], rd_kafka_err2str(found->err));
+            return nilai_error_set(error, nilai_kafka_client_status(found->err), "topic %s: %s%s",
+                                   options->topics[i], rd_kafka_err2str(found->err),
+                                   nilai_kafka_client_advice(NILAI_KAFKA_PRODUCER, found->err));
         if (i == 0)
             first_count = found->partition_cnt;
         else if (found->partition_cnt != first_count)
@@ -125,10 +144,21 @@ static enum nilai_status check_topics(const struct rd_kafka_metadata *metadata,
 /* A leader that is being elected, or a broker that just starts, is worth another try. */
 static bool is_passing(rd_kafka_resp_err_t code)
 {
-    return code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+    return code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__TIMED_OUT
+           || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
 }
 
-/* The first answer of the cluster, and whether it has what we need. */
+static enum nilai_status tell_trouble(const struct nilai_kafka_producer *producer,
+                                      rd_kafka_resp_err_t code, int timeout_ms,
+                                      struct nilai_error *error)
+{
+    char what[64];
+    snprintf(what, sizeof what, "no broker answered within %d ms", timeout_ms);
+    return nilai_kafka_trouble_tell(&producer->trouble, code, what, error);
+}
+
+/* The first answer of the cluster, and whether it has what we need. Who was refused for a whole
+ * attempt will be again. */
 static enum nilai_status look_around(struct nilai_kafka_producer *producer,
                                      const struct nilai_kafka_producer_options *options,
                                      struct nilai_error *error)
@@ -138,17 +168,19 @@ static enum nilai_status look_around(struct nilai_kafka_producer *producer,
         uint64_t now_ns = nilai_clock_monotonic_ns();
         int left_ms = now_ns < end_ns ? (int)((end_ns - now_ns) / 1000000) + 1 : 1;
         const struct rd_kafka_metadata *metadata;
-        rd_kafka_resp_err_t code = rd_kafka_metadata(producer->client, 0, NULL, &metadata, left_ms);
+        rd_kafka_resp_err_t code
+            = rd_kafka_metadata(producer->client, 0, NULL, &metadata,
+                                left_ms < METADATA_ATTEMPT_MS ? left_ms : METADATA_ATTEMPT_MS);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            producer->connected = true;
             enum nilai_status status = check_topics(metadata, options, error);
             rd_kafka_metadata_destroy(metadata);
             return status;
         }
-        if (!is_passing(code) || nilai_clock_monotonic_ns() + METADATA_PAUSE_MS * 1000000u >= end_ns)
-            return nilai_error_set(error, nilai_kafka_client_status(code),
-                                   "kafka: no broker answered within %d ms: %s",
-                                   options->connect_timeout_ms, rd_kafka_err2str(code));
-        rd_kafka_poll(producer->client, METADATA_PAUSE_MS);
+        rd_kafka_poll(producer->client, METADATA_PAUSE_MS); /* collects errors, too */
+        if (!is_passing(code) || nilai_kafka_trouble_is_refusal(&producer->trouble)
+            || nilai_clock_monotonic_ns() + METADATA_PAUSE_MS * 1000000u >= end_ns)
+            return tell_trouble(producer, code, options->connect_timeout_ms, error);
     }
 }
 
@@ -177,6 +209,7 @@ static enum nilai_status open_client(struct nilai_kafka_producer *producer,
         return status;
     rd_kafka_conf_set_opaque(config, producer);
     rd_kafka_conf_set_dr_msg_cb(config, on_delivery);
+    rd_kafka_conf_set_error_cb(config, on_error);
     return nilai_kafka_client_create(RD_KAFKA_PRODUCER, config, &producer->client, error);
 }
 
