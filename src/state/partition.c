@@ -5,7 +5,7 @@
 
 #include "nilai/base/clock.h"
 #include "nilai/base/hash.h"
-#include "nilai/state/erased.h"
+#include "nilai/state/restore.h"
 #include "nilai/state/timers.h"
 #include "nilai/state/touched.h"
 
@@ -28,6 +28,7 @@ struct nilai_partition {
     struct nilai_timers *timers;
     struct nilai_erased *erased;
     struct nilai_partition_counts counts;
+    struct nilai_floors floors; /* used with options.journaled */
     int64_t clock_ms;
 
     /* The turn at work. */
@@ -37,6 +38,7 @@ struct nilai_partition {
     uint64_t hashes[BATCH];
     uint32_t due[BATCH]; /* timers taken out of the wheel and not yet looked at */
     uint32_t due_next, due_count;
+    uint64_t still[NILAI_TURN_EVENTS_MAX / 64];
     bool done;
 
     /* What the customers feed has not seen yet. */
@@ -62,6 +64,7 @@ struct nilai_partition *nilai_partition_create(const struct nilai_partition_opti
     partition->clock_ms = -1;
     partition->done = true;
     nilai_touched_init(&partition->touched);
+    nilai_floors_init(&partition->floors);
     partition->table = nilai_table_create(&options->limits);
     partition->timers = nilai_timers_create();
     partition->erased =
@@ -87,6 +90,7 @@ void nilai_partition_destroy(struct nilai_partition *partition)
     if (partition->timers != NULL)
         nilai_timers_destroy(partition->timers);
     nilai_erased_destroy(partition->erased);
+    nilai_floors_fini(&partition->floors);
     nilai_touched_fini(&partition->touched);
     free(partition->erased_ids);
     free(partition);
@@ -139,6 +143,7 @@ static void emit(struct nilai_partition *partition, struct nilai_effects *effect
     for (uint32_t i = 0; i < count; i++) {
         struct nilai_effect *effect = &effects->list[effects->count++];
         effect->change = changes[i];
+        effect->erased = false;
         effect->by_event = event != NULL;
         effect->customer_size = (uint8_t)id.size;
         memcpy(effect->customer, id.data, id.size);
@@ -154,13 +159,18 @@ static void emit(struct nilai_partition *partition, struct nilai_effects *effect
     }
 }
 
+static bool is_frozen(const struct nilai_partition *partition)
+{
+    return partition->turn.again != NULL && partition->turn.again->frozen;
+}
+
 /* Fires what is due up to the clock. False: `effects` is full before all has fired. */
 static enum nilai_status fire(struct nilai_partition *partition, struct scratch *scratch,
                               struct nilai_effects *effects, bool *complete)
 {
     struct nilai_change changes[NILAI_CHANGES_PER_STEP];
     *complete = true;
-    if (scratch->customer.wake_s > partition->clock_ms / 1000)
+    if (is_frozen(partition) || scratch->customer.wake_s > partition->clock_ms / 1000)
         return NILAI_OK;
     while (has_room(effects)) {
         uint32_t count =
@@ -196,7 +206,32 @@ static enum nilai_status insert(struct nilai_partition *partition, uint64_t hash
     enum nilai_status status = nilai_table_insert(partition->table, hash, id, number);
     if (status != NILAI_OK)
         return status;
+    if (partition->options.journaled) {
+        status = nilai_floors_created(&partition->floors, *number / NILAI_CHUNK_CUSTOMERS,
+                                      partition->turn.number);
+        if (status != NILAI_OK)
+            return status;
+    }
     return nilai_timers_reserve(partition->timers, *number + 1);
+}
+
+/* An event of long ago under other settings: what was published then stays as it was. Nobody
+ * wakes before nilai_partition_thaw. */
+static void apply_frozen(struct nilai_partition *partition, const struct nilai_event *event,
+                         uint64_t id_hash, struct scratch *scratch)
+{
+    struct nilai_change changes[NILAI_CHANGES_PER_STEP];
+    uint32_t notes;
+    struct nilai_customer *customer = &scratch->customer;
+    struct nilai_standing standing = customer->standing;
+    uint32_t seq = customer->seq;
+    customer->wake_s = NILAI_NEVER_S;
+    (void)nilai_customer_apply(partition->options.model, customer, service_of(scratch), event,
+                               id_hash, &notes, changes);
+    customer->standing = standing;
+    customer->seq = seq;
+    customer->wake_s = NILAI_NEVER_S;
+    store(partition, scratch);
 }
 
 static enum nilai_status apply(struct nilai_partition *partition, const struct nilai_event *event,
@@ -211,6 +246,10 @@ static enum nilai_status apply(struct nilai_partition *partition, const struct n
             return status;
         nilai_service_init(&scratch->service);
         scratch->has_service = true;
+    }
+    if (is_frozen(partition)) {
+        apply_frozen(partition, event, id_hash, scratch);
+        return NILAI_OK;
     }
     uint32_t count = nilai_customer_apply(partition->options.model, &scratch->customer,
                                           service_of(scratch), event, id_hash, &notes, changes);
@@ -230,41 +269,113 @@ static void hold_erased_id(struct nilai_partition *partition, struct nilai_text 
     memcpy(held->bytes, id.data, id.size);
 }
 
+static void emit_erasure(struct nilai_partition *partition, struct nilai_effects *effects,
+                         const struct nilai_event *event)
+{
+    if (!partition->options.journaled)
+        return;
+    struct nilai_effect *effect = &effects->list[effects->count++];
+    effect->erased = true;
+    effect->cause_size = 0;
+    effect->customer_size = (uint8_t)event->customer.size;
+    memcpy(effect->customer, event->customer.data, event->customer.size);
+}
+
 static enum nilai_status erase(struct nilai_partition *partition, const struct nilai_event *event,
-                               uint32_t number, bool known)
+                               uint32_t number, bool known, struct nilai_effects *effects)
 {
     enum nilai_status status = nilai_erased_add(partition->erased, event->customer, event->ts_ms,
                                                 partition->clock_ms);
-    if (status != NILAI_OK || !known)
+    if (status != NILAI_OK)
         return status;
+    emit_erasure(partition, effects, event);
+    if (!known)
+        return NILAI_OK;
     hold_erased_id(partition, event->customer);
+    if (partition->turn.again != NULL)
+        nilai_restore_forget(partition->turn.again->restore, number);
     nilai_touched_remove(&partition->touched, number);
     nilai_timers_cancel(partition->timers, number);
     nilai_table_erase(partition->table, number);
     return NILAI_OK;
 }
 
-/* Applies one event, after the deadlines before it. *complete false: no room for all of it
- * yet; call again with the same event. */
-static enum nilai_status process(struct nilai_partition *partition, const struct nilai_event *event,
-                                 uint64_t hash, struct nilai_effects *effects, bool *complete)
+/* Place of the event at hand within the whole turn. */
+static uint32_t place_of(const struct nilai_partition *partition, size_t index)
 {
-    struct scratch scratch;
-    uint64_t id_hash = nilai_hash(event->id.data, event->id.size);
-    *complete = true;
-    if (nilai_erased_covers(partition->erased, event->customer, event->ts_ms, partition->clock_ms)) {
-        partition->counts.erased_ignored++;
-        return NILAI_OK;
-    }
+    return partition->turn.first + (uint32_t)index;
+}
 
-    uint32_t number = 0;
-    bool known = nilai_table_find(partition->table, hash, event->customer, &number) == NILAI_OK;
+static bool still_bit(const uint64_t *still, uint32_t place)
+{
+    return place < NILAI_TURN_EVENTS_MAX && (still[place / 64] >> place % 64 & 1) != 0;
+}
+
+/* Again, the erasure may be remembered from an image already, and yet the customer be there. */
+static bool is_last_erasure(struct nilai_partition *partition, const struct nilai_event *event)
+{
+    const struct nilai_again *again = partition->turn.again;
+    return again != NULL && event->type == NILAI_ERASE
+           && nilai_erased_ts_ms(partition->erased, event->customer) <= event->ts_ms
+           && nilai_restore_takes_erasure(again->restore, partition->turn.number, event->customer);
+}
+
+/* Whether the event is to be left out. With a record of what happened when the turn was applied
+ * for the first time, that is how it happens again. */
+static bool is_ignored(struct nilai_partition *partition, const struct nilai_event *event,
+                       uint32_t place, uint64_t id_hash, bool known, uint32_t number)
+{
+    const struct nilai_again *again = partition->turn.again;
+    if (again != NULL && again->still != NULL && still_bit(again->still, place))
+        return true;
+    if (again != NULL
+        && nilai_restore_skips(again->restore, partition->turn.number, known, number,
+                               event->customer))
+        return true;
+    if (!is_last_erasure(partition, event)
+        && nilai_erased_covers(partition->erased, event->customer, event->ts_ms,
+                               partition->clock_ms)) {
+        partition->counts.erased_ignored++;
+        return true;
+    }
     if (known && nilai_customer_has_seen(nilai_table_customer(partition->table, number), id_hash)) {
         partition->counts.duplicates++;
-        return NILAI_OK;
+        return true;
     }
-    if (event->ts_ms > partition->clock_ms)
+    return false;
+}
+
+/* Every event that was not ignored moves the clock, for the first time and again: also one that
+ * is skipped because an image holds what came of it. */
+static void move_clock(struct nilai_partition *partition, const struct nilai_event *event,
+                       uint32_t place, bool ignored)
+{
+    const struct nilai_again *again = partition->turn.again;
+    if (event->ts_ms <= partition->clock_ms)
+        return;
+    bool stays = again != NULL ? again->still != NULL && still_bit(again->still, place) : ignored;
+    if (!stays)
         partition->clock_ms = event->ts_ms;
+    else if (place < NILAI_TURN_EVENTS_MAX)
+        partition->still[place / 64] |= UINT64_C(1) << place % 64;
+}
+
+/* Applies one event, after the deadlines before it. *complete false: no room for all of it
+ * yet; call again with the same event. */
+static enum nilai_status process(struct nilai_partition *partition, size_t index,
+                                 struct nilai_effects *effects, bool *complete)
+{
+    struct scratch scratch;
+    const struct nilai_event *event = partition->turn.events[index];
+    uint64_t hash = partition->hashes[index % BATCH];
+    uint64_t id_hash = nilai_hash(event->id.data, event->id.size);
+    uint32_t number = 0, place = place_of(partition, index);
+    bool known = nilai_table_find(partition->table, hash, event->customer, &number) == NILAI_OK;
+    bool ignored = is_ignored(partition, event, place, id_hash, known, number);
+    *complete = true;
+    move_clock(partition, event, place, ignored);
+    if (ignored)
+        return NILAI_OK;
 
     if (known) {
         load(partition, number, &scratch);
@@ -278,7 +389,7 @@ static enum nilai_status process(struct nilai_partition *partition, const struct
 
     partition->counts.events[event->type]++;
     if (event->type == NILAI_ERASE)
-        return erase(partition, event, number, known);
+        return erase(partition, event, number, known, effects);
     if (!known) {
         enum nilai_status status = insert(partition, hash, event->customer, &number);
         if (status != NILAI_OK)
@@ -293,6 +404,9 @@ static enum nilai_status process(struct nilai_partition *partition, const struct
 void nilai_partition_begin(struct nilai_partition *partition, const struct nilai_turn *turn)
 {
     NILAI_ASSERT(partition->done && turn->clock_ms <= NILAI_TIME_MAX_MS);
+    NILAI_ASSERT(!partition->options.journaled || turn->number > 0);
+    if (turn->first == 0)
+        memset(partition->still, 0, sizeof partition->still);
     partition->turn = *turn;
     partition->next = partition->batch_end = 0;
     partition->done = false;
@@ -334,9 +448,7 @@ static enum nilai_status step_events(struct nilai_partition *partition,
     for (*complete = true; partition->next < turn->count; partition->next++) {
         if (partition->next == partition->batch_end)
             prefetch_batch(partition);
-        enum nilai_status status = process(partition, turn->events[partition->next],
-                                           partition->hashes[partition->next % BATCH], effects,
-                                           complete);
+        enum nilai_status status = process(partition, partition->next, effects, complete);
         if (status != NILAI_OK || !*complete)
             return status;
     }
@@ -404,13 +516,115 @@ enum nilai_status nilai_partition_step(struct nilai_partition *partition,
 
     if (partition->turn.clock_ms > partition->clock_ms)
         partition->clock_ms = partition->turn.clock_ms;
-    if (partition->clock_ms >= 0)
+    if (partition->clock_ms >= 0 && !is_frozen(partition))
         status = step_timers(partition, effects, done);
     partition->done = *done;
     return status;
 }
 
+/* ---- being filled from images ---- */
+
+enum nilai_status nilai_partition_load(struct nilai_partition *partition, uint32_t number,
+                                       struct nilai_text id, const struct nilai_customer *customer,
+                                       const struct nilai_service *service)
+{
+    enum nilai_status status = nilai_timers_reserve(partition->timers, number + 1);
+    if (status != NILAI_OK)
+        return status;
+    return nilai_table_restore(partition->table, number, nilai_table_hash(partition->table, id), id,
+                               customer, service);
+}
+
+void nilai_partition_unload(struct nilai_partition *partition, uint32_t number)
+{
+    nilai_table_erase(partition->table, number);
+}
+
+enum nilai_status nilai_partition_load_erasure(struct nilai_partition *partition,
+                                               struct nilai_hash_wide hash, int64_t ts_ms,
+                                               int64_t at_ms)
+{
+    return nilai_erased_load(partition->erased, hash, ts_ms, at_ms, at_ms);
+}
+
+static void arm_everybody(struct nilai_partition *partition)
+{
+    uint32_t numbers = nilai_table_numbers(partition->table);
+    for (uint32_t number = 0; number < numbers; number++) {
+        if (!nilai_table_is_live(partition->table, number))
+            continue;
+        int64_t wake_s = nilai_table_customer(partition->table, number)->wake_s;
+        if (wake_s != NILAI_NEVER_S)
+            nilai_timers_arm(partition->timers, number, wake_s);
+    }
+}
+
+void nilai_partition_loaded(struct nilai_partition *partition, int64_t clock_ms)
+{
+    partition->clock_ms = clock_ms;
+    nilai_table_restored(partition->table);
+    arm_everybody(partition);
+}
+
+static void restamp(struct nilai_partition *partition, struct scratch *scratch, int64_t wake_s)
+{
+    scratch->customer.wake_s = wake_s;
+    store(partition, scratch);
+}
+
+void nilai_partition_adopt(struct nilai_partition *partition, uint32_t number, uint32_t seq,
+                           struct nilai_standing standing)
+{
+    struct scratch scratch;
+    load(partition, number, &scratch);
+    scratch.customer.seq = seq;
+    scratch.customer.standing = standing;
+    if (!is_frozen(partition))
+        restamp(partition, &scratch, scratch.customer.current_ms / 1000 + 1);
+    else
+        store(partition, &scratch);
+}
+
+/* Who was published about is compared with what the settings say now. */
+static void thaw(struct nilai_partition *partition, uint32_t number)
+{
+    struct scratch scratch;
+    load(partition, number, &scratch);
+    bool waits = scratch.customer.standing.segment != NILAI_SEGMENT_NONE;
+    int64_t next_s = partition->clock_ms / 1000 + 1, own_s = scratch.customer.current_ms / 1000 + 1;
+    restamp(partition, &scratch, !waits ? NILAI_NEVER_S : next_s > own_s ? next_s : own_s);
+}
+
+void nilai_partition_thaw(struct nilai_partition *partition)
+{
+    uint32_t numbers = nilai_table_numbers(partition->table);
+    for (uint32_t number = 0; number < numbers; number++) {
+        if (nilai_table_is_live(partition->table, number))
+            thaw(partition, number);
+    }
+}
+
 /* ---- looking in ---- */
+
+const uint64_t *nilai_partition_still(const struct nilai_partition *partition)
+{
+    return partition->still;
+}
+
+struct nilai_floors *nilai_partition_floors(struct nilai_partition *partition)
+{
+    return &partition->floors;
+}
+
+const struct nilai_model *nilai_partition_model(const struct nilai_partition *partition)
+{
+    return partition->options.model;
+}
+
+const struct nilai_erased *nilai_partition_erased(const struct nilai_partition *partition)
+{
+    return partition->erased;
+}
 
 int64_t nilai_partition_clock_ms(const struct nilai_partition *partition)
 {

@@ -29,6 +29,7 @@ OWNERS = {
     r"(librdkafka/)?rdkafka.*\.h": r"src/io/kafka_\w+\.[ch]",
     r"uv(/.*)?\.h": r"src/(io|run)/\w+\.[ch]",
     r"msgpack(/.*)?\.h": r"src/event/(encode|convert)\.c",
+    r"lz4\.h": r"src/state/image\.c",
     r"yajl/.*\.h": r"src/event/(json\.h|(encode|convert)\.c)",
     r"yaml\.h": r"src/run/config\w*\.c",
     r"xxhash\.h": r"src/base/hash\.c",

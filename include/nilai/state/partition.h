@@ -17,6 +17,8 @@
 #ifndef NILAI_STATE_PARTITION_H
 #define NILAI_STATE_PARTITION_H
 
+#include "nilai/state/erased.h"
+#include "nilai/state/floors.h"
 #include "nilai/state/table.h"
 
 struct nilai_partition;
@@ -26,18 +28,35 @@ struct nilai_partition_options {
     struct nilai_table_limits limits;
     int64_t erase_remember_ms;
     bool feed; /* keep the list of touched customers for nilai_partition_take_touched */
+    bool journaled; /* tell of erasures among the effects, and keep the chunks' floors */
 };
 
-/* The events stay borrowed until the turn is done; their texts too. */
+enum { NILAI_TURN_EVENTS_MAX = 512 };
+
+struct nilai_restore;
+
+/* A turn that is applied again, from a journal. */
+struct nilai_again {
+    struct nilai_restore *restore; /* knows which customers hold the turn already */
+    const uint64_t *still; /* as nilai_partition_still said then; NULL: it was not recorded */
+    bool frozen;           /* the settings are others now: what is published stays as the marks say */
+};
+
+/* The events stay borrowed until the turn is done; their texts too. A turn may be worked off in
+ * pieces: events in order, each piece with the same number, `first` going on. */
 struct nilai_turn {
     const struct nilai_event *const *events;
     size_t count;
     int64_t clock_ms; /* the clock is at least here after the turn; -1: the events alone move it */
+    uint64_t number;  /* of the turn in the journal; 0 without one */
+    uint32_t first;   /* place of events[0] in the whole turn */
+    const struct nilai_again *again; /* NULL: for the first time */
 };
 
 /* One published change with its customer and cause, self-contained. */
 struct nilai_effect {
     struct nilai_change change;
+    bool erased;   /* no change, but an erasure of `customer` (with options.journaled) */
     bool by_event; /* else by the timer */
     struct nilai_origin origin;
     uint8_t customer_size, cause_size;
@@ -73,6 +92,11 @@ void nilai_partition_begin(struct nilai_partition *partition, const struct nilai
 NILAI_MUST_CHECK enum nilai_status nilai_partition_step(struct nilai_partition *partition,
                                                         struct nilai_effects *effects, bool *done);
 
+/* Of the turn at hand, or the last one: bit i is set if event i (less than NILAI_TURN_EVENTS_MAX)
+ * was ignored and did not move the clock, though its ts is later. Rare; who applies the turn again
+ * without knowing all customers cannot find out by himself. */
+const uint64_t *nilai_partition_still(const struct nilai_partition *partition);
+
 /* The largest ts applied, or the turn's clock; -1 before the first. */
 int64_t nilai_partition_clock_ms(const struct nilai_partition *partition);
 
@@ -84,6 +108,28 @@ int64_t nilai_partition_next_ms(const struct nilai_partition *partition);
 uint64_t nilai_partition_memory_bytes(const struct nilai_partition *partition);
 
 const struct nilai_table *nilai_partition_table(const struct nilai_partition *partition);
+struct nilai_floors *nilai_partition_floors(struct nilai_partition *partition);
+
+/* For restore.c: a customer or a remembered erasure as an image holds it; the place (number) must
+ * be free, the customer not known. `unload` takes one back. Then, once, `loaded`: the clock as it was
+ * (-1: never set), and timers for everybody. Before it no turn begins. */
+NILAI_MUST_CHECK enum nilai_status
+nilai_partition_load(struct nilai_partition *partition, uint32_t number, struct nilai_text id,
+                     const struct nilai_customer *customer, const struct nilai_service *service);
+NILAI_MUST_CHECK enum nilai_status nilai_partition_load_erasure(struct nilai_partition *partition,
+                                                                struct nilai_hash_wide hash,
+                                                                int64_t ts_ms, int64_t at_ms);
+void nilai_partition_unload(struct nilai_partition *partition, uint32_t number);
+void nilai_partition_loaded(struct nilai_partition *partition, int64_t clock_ms);
+/* Puts a standing back to what was published. */
+void nilai_partition_adopt(struct nilai_partition *partition, uint32_t number, uint32_t seq,
+                           struct nilai_standing standing);
+/* After turns that were applied frozen: everybody is looked at in the second after the clock. */
+void nilai_partition_thaw(struct nilai_partition *partition);
+
+/* For image.c. */
+const struct nilai_model *nilai_partition_model(const struct nilai_partition *partition);
+const struct nilai_erased *nilai_partition_erased(const struct nilai_partition *partition);
 void nilai_partition_read_counts(const struct nilai_partition *partition,
                                  struct nilai_partition_counts *counts);
 
