@@ -237,6 +237,7 @@ TEST(slab_refuses_numbers_beyond_its_limits)
 
     CHECK_EQ(nilai_slab_init(&slab, &options, &plenty), NILAI_OK);
     CHECK_EQ(nilai_slab_take_at(&slab, RECORDS_MAX), NILAI_FULL);
+    CHECK_EQ(plenty.used_bytes, 0);
     CHECK_EQ(nilai_slab_take_at(&slab, RECORDS_MAX - 1), NILAI_OK);
     nilai_slab_validate(&slab);
     nilai_slab_fini(&slab);

@@ -298,3 +298,24 @@ TEST(who_has_not_bought_stands_nowhere_and_never_wakes)
     SPOILED(c->standing.unprofitable = 1);
     SPOILED(c->seq = 1);
 }
+
+/* Goal: nobody bought before the first event, not even on a day that has begun before 1970.
+ * Method: a record that is well but for that. */
+TEST(who_bought_has_had_an_event)
+{
+    struct nilai_model model;
+    nilai_model_defaults(&model);
+    model.day_offset_s = 3600;
+    CHECK_EQ(nilai_model_prepare(&model, NULL), NILAI_OK);
+    struct random_customer who;
+    uint64_t seed = 3;
+    random_customer_init(&who, &seed);
+    who.customer.rhythm = (struct nilai_rhythm){.seen_days = 1, .bought = true};
+    who.customer.standing = (struct nilai_standing){NILAI_BAND_LOW, NILAI_SEGMENT_NEW, NILAI_TIER_D, 0};
+    CHECK(!is_sound(&model, &who));
+
+    who.customer.last_event_ms = who.customer.current_ms = 0;
+    who.customer.recent_next = who.customer.recent_count = 1;
+    who.customer.ring.newest = who.customer.ring.phase == 0 ? 0 : -1;
+    CHECK(is_sound(&model, &who));
+}
