@@ -1,0 +1,416 @@
+/*
+ * sim - the whole service in one thread, under a seed.
+ *
+ *     sim [--seed N] [--runs N] [--steps N] [--verbose]
+ *
+ * Each run makes a small world of random shape (broker.h, process.h, input.h), lets it live for
+ * a number of steps in which anything may happen at any moment, then lets everything come to rest
+ * and compares what readers see with what one uninterrupted partition publishes (judge.h). A
+ * failure names its seed, and that seed alone brings it back.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "input.h"
+#include "judge.h"
+#include "nilai/base/log.h"
+#include "process.h"
+
+enum {
+    PROCESSES = 2 * SIM_SLOTS, /* a frozen one may be replaced under its own name */
+    STEPS_DEFAULT = 1500,
+    REST_STEPS_MAX = 60000,
+    WALL_START_S = 1700000000,
+};
+
+#define DAY_MS INT64_C(86400000)
+
+struct world {
+    uint64_t seed;
+    struct sim_broker broker;
+    struct nilai_config config;
+    struct sim_faults faults;
+    struct sim_input input;
+    struct sim_process processes[PROCESSES];
+    int64_t wall_offset_ms;
+    double crash, freeze, thaw, stop, start, rebalance, jump, work, burst; /* of steps */
+    int idle_depth;
+    uint64_t crashes, stops, freezes, doubles;
+};
+
+static struct {
+    uint64_t seed, runs, steps;
+    bool verbose;
+} options;
+
+static struct world world; /* large */
+
+_Noreturn void sim_fail(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    printf("\nseed %" PRIu64 " failed at %" PRId64 " ms: ", world.seed, world.broker.now_ms);
+    vprintf(format, list);
+    printf("\nagain: sim --seed %" PRIu64 " --runs 1 --steps %" PRIu64 " --verbose\n", world.seed,
+           options.steps);
+    va_end(list);
+    fflush(stdout);
+    _Exit(1);
+}
+
+static void tell(const char *what, int who)
+{
+    if (options.verbose)
+        printf("%8" PRId64 " %s %d\n", world.broker.now_ms, what, who);
+}
+
+/* --- Making a world ------------------------------------------------------------------------ */
+
+static double share_up_to(double most)
+{
+    return sim_chance(&world.broker, 0.3) ? 0
+                                          : most * nilai_random_uniform(&world.broker.random);
+}
+
+static void assign(const char *name, const char *value)
+{
+    struct nilai_error error;
+    if (nilai_config_assign(&world.config, name, value, &error) != NILAI_OK)
+        sim_fail("%s: %s", name, error.text);
+}
+
+static void configure(void)
+{
+    struct nilai_error error;
+    static const char *const topics[] = {"purchases", "purchases,tickets",
+                                         "purchases,tickets,surveys"};
+    nilai_config_defaults(&world.config);
+    assign("kafka.bootstrap.servers", "nobody:1");
+    assign("input.format", "json");
+    assign("input.topics", topics[world.broker.topic_count - 1]);
+    assign("delivery", sim_chance(&world.broker, 0.65) ? "exactly-once" : "at-least-once");
+    assign("model.signals.half_life_days", "10");
+    if (nilai_config_finish(&world.config, &error) != NILAI_OK)
+        sim_fail("%s", error.text);
+    world.config.commit_interval_ms = 10 + sim_below(&world.broker, 400);
+    world.config.customers_feed = sim_chance(&world.broker, 0.3);
+    world.config.follow_wall_clock = sim_chance(&world.broker, 0.8);
+    world.config.erase_remember_ms = (1 + sim_below(&world.broker, 60)) * DAY_MS;
+}
+
+static void choose_faults(void)
+{
+    bool calm = sim_chance(&world.broker, 0.1);
+    world.faults = (struct sim_faults){.slow = share_up_to(0.6)};
+    world.input.orderly = true;
+    world.faults.nothing_arrived = world.input.orderly ? 0 : share_up_to(0.5);
+    world.work = 0.2 + 0.7 * nilai_random_uniform(&world.broker.random);
+    world.burst = 0.02 + share_up_to(0.3);
+    world.jump = share_up_to(0.02);
+    world.start = 0.05;
+    world.thaw = 0.01 + share_up_to(0.05);
+    if (calm)
+        return;
+    world.faults.commit_aborted = share_up_to(0.2);
+    world.faults.answer_lost = share_up_to(0.2);
+    world.faults.commit_refused = share_up_to(0.3);
+    world.faults.broken = share_up_to(0.01);
+    world.crash = share_up_to(0.03);
+    world.freeze = share_up_to(0.02);
+    world.stop = share_up_to(0.01);
+    world.rebalance = share_up_to(0.02);
+}
+
+static void idle(void *context, int64_t ms);
+
+static void make_world(uint64_t seed)
+{
+    memset(&world, 0, sizeof world);
+    world.seed = seed;
+    struct nilai_random shape;
+    nilai_random_init(&shape, seed, 1);
+    sim_broker_init(&world.broker, seed, 1 + (int)nilai_random_below(&shape, SIM_TOPICS_MAX),
+                    1 + (int)nilai_random_below(&shape, SIM_PARTITIONS_MAX));
+    world.broker.idle = idle;
+    world.wall_offset_ms = INT64_C(1000) * WALL_START_S;
+    world.input = (struct sim_input){.broker = &world.broker};
+    configure();
+    choose_faults();
+    world.input.customers = 1 + (int)sim_below(&world.broker, 1 + sim_below(&world.broker, 400));
+    world.input.erase_share = share_up_to(0.1);
+    for (int index = 0; index < PROCESSES; index++)
+        world.processes[index] = (struct sim_process){
+            .broker = &world.broker,
+            .config = &world.config,
+            .faults = &world.faults,
+            .slot = index % SIM_SLOTS,
+            .skew_ms = sim_below(&world.broker, SIM_SKEW_MAX_MS),
+        };
+}
+
+static void end_world(void)
+{
+    sim_broker_fini(&world.broker);
+}
+
+/* --- Steps ----------------------------------------------------------------------------------- */
+
+static int64_t wall_ms(void)
+{
+    return world.broker.now_ms + world.wall_offset_ms;
+}
+
+static void work_some(double share)
+{
+    int first = (int)sim_below(&world.broker, PROCESSES);
+    for (int index = 0; index < PROCESSES; index++) {
+        if (sim_chance(&world.broker, share))
+            sim_process_work(&world.processes[(first + index) % PROCESSES], wall_ms());
+    }
+}
+
+/* Somebody waits within a call; the others go on. */
+static void idle(void *context, int64_t ms)
+{
+    (void)context;
+    sim_broker_advance(&world.broker, 1 + sim_below(&world.broker, ms));
+    if (world.idle_depth >= SIM_SLOTS)
+        return;
+    world.idle_depth++;
+    work_some(0.1);
+    world.idle_depth--;
+}
+
+/* The other process that may have the same name. */
+static struct sim_process *twin_of(int index)
+{
+    return &world.processes[(index + SIM_SLOTS) % PROCESSES];
+}
+
+static void maybe_start(int index)
+{
+    struct sim_process *process = &world.processes[index], *twin = twin_of(index);
+    if (process->running || !sim_chance(&world.broker, world.start))
+        return;
+    if (twin->running && !(twin->frozen && sim_chance(&world.broker, 0.1)))
+        return;
+    world.doubles += twin->running;
+    tell(twin->running ? "double" : "start", index);
+    sim_process_start(process);
+}
+
+static void disturb(int index)
+{
+    struct sim_process *process = &world.processes[index];
+    if (!process->running)
+        return;
+    if (process->frozen) {
+        if (sim_chance(&world.broker, world.thaw)) {
+            tell("thaw", index);
+            sim_process_freeze(process, false);
+        }
+    } else if (sim_chance(&world.broker, world.freeze)) {
+        tell("freeze", index);
+        world.freezes++;
+        sim_process_freeze(process, true);
+    } else if (sim_chance(&world.broker, world.stop)) {
+        tell("stop", index);
+        world.stops++;
+        sim_process_stop(process, sim_chance(&world.broker, 0.5));
+    }
+    if (sim_chance(&world.broker, world.crash)) {
+        tell("crash", index);
+        world.crashes++;
+        sim_process_crash(process);
+    }
+}
+
+static void let_time_pass(void)
+{
+    int64_t ms = 1 + sim_below(&world.broker, 30);
+    if (sim_chance(&world.broker, 0.02))
+        ms = sim_below(&world.broker, 6000);
+    sim_broker_advance(&world.broker, ms);
+    if (sim_chance(&world.broker, world.jump))
+        world.wall_offset_ms += sim_below(&world.broker, 20 * 24) * DAY_MS / 24;
+}
+
+static void step(void)
+{
+    let_time_pass();
+    if (sim_chance(&world.broker, world.burst))
+        sim_input_step(&world.input, wall_ms(), 1 + sim_below(&world.broker, 60));
+    else if (sim_chance(&world.broker, 0.3))
+        sim_input_step(&world.input, wall_ms(), 1 + sim_below(&world.broker, 4));
+    if (sim_chance(&world.broker, world.rebalance))
+        sim_rebalance(&world.broker);
+    for (int index = 0; index < PROCESSES; index++) {
+        maybe_start(index);
+        disturb(index);
+    }
+    work_some(world.work);
+}
+
+/* --- Coming to rest -------------------------------------------------------------------------- */
+
+static bool is_read(void)
+{
+    for (int partition = 0; partition < world.broker.partition_count; partition++) {
+        const struct nilai_position *committed = &world.broker.group.committed[partition];
+        for (int topic = 0; topic < world.broker.topic_count; topic++) {
+            struct sim_log *log = &world.broker.inputs[topic][partition];
+            int64_t offset = committed->offsets[topic] > 0 ? committed->offsets[topic] : 0;
+            if (log->stable != log->count || sim_log_read(log, &offset) != NULL)
+                return false;
+        }
+    }
+    return sim_broker_is_settled(&world.broker);
+}
+
+static bool has_work_left(void)
+{
+    for (int partition = 0; partition < world.broker.partition_count; partition++) {
+        for (int topic = 0; topic < world.broker.topic_count; topic++)
+            (void)sim_log_stable(&world.broker.inputs[topic][partition]);
+    }
+    return !is_read();
+}
+
+static bool is_anybody_there(void)
+{
+    for (int index = 0; index < PROCESSES; index++) {
+        if (world.processes[index].running)
+            return true;
+    }
+    return false;
+}
+
+static void stop_all(void)
+{
+    for (int index = 0; index < PROCESSES; index++) {
+        sim_process_freeze(&world.processes[index], false);
+        sim_process_stop(&world.processes[index], sim_chance(&world.broker, 0.5));
+    }
+    SIM_CHECK(!is_anybody_there());
+}
+
+static void come_to_rest(void)
+{
+    world.faults = (struct sim_faults){0};
+    sim_input_finish(&world.input);
+    for (int index = 0; index < PROCESSES; index++)
+        sim_process_freeze(&world.processes[index], false);
+    int steps = 0;
+    do {
+        if (steps++ >= REST_STEPS_MAX)
+            sim_fail("it does not come to rest");
+        sim_broker_advance(&world.broker, 1 + sim_below(&world.broker, 30));
+        for (int index = 0; index < PROCESSES; index++)
+            maybe_start(index);
+        work_some(0.8);
+    } while (has_work_left() || !is_anybody_there());
+    stop_all();
+    for (steps = 0; !sim_broker_is_settled(&world.broker); steps++) {
+        SIM_CHECK(steps < REST_STEPS_MAX);
+        sim_broker_advance(&world.broker, 100);
+    }
+}
+
+/* --- Judging ----------------------------------------------------------------------------------- */
+
+static struct sim_reference *merged_reference(int32_t partition)
+{
+    struct sim_reference *reference
+        = sim_reference_create(&world.broker, &world.config, partition);
+    struct nilai_position to = {.partition = partition};
+    for (int topic = 0; topic < world.broker.topic_count; topic++)
+        to.offsets[topic] = world.broker.inputs[topic][partition].count;
+    to.clock_ms = world.broker.group.committed[partition].clock_ms;
+    sim_reference_apply(reference, &to, wall_ms() + SIM_SKEW_MAX_MS);
+    return reference;
+}
+
+static void judge_merged(struct sim_verdict *verdict)
+{
+    struct sim_reference *references[SIM_PARTITIONS_MAX];
+    for (int partition = 0; partition < world.broker.partition_count; partition++)
+        references[partition] = merged_reference(partition);
+    sim_judge_outputs(&world.broker, references,
+                      world.config.delivery == NILAI_EXACTLY_ONCE ? SIM_SAME : SIM_REPEAT,
+                      verdict);
+    for (int partition = 0; partition < world.broker.partition_count; partition++)
+        sim_reference_destroy(references[partition]);
+}
+
+static void print_run(const struct sim_verdict *verdict)
+{
+    uint64_t aborted = 0, refused = 0, lost = 0;
+    for (int index = 0; index < PROCESSES; index++) {
+        aborted += world.processes[index].aborted;
+        refused += world.processes[index].refused;
+        lost += world.processes[index].lost_answers;
+    }
+    printf("seed %" PRIu64 ": %s, %d topics, %d partitions, %d customers: %" PRIu64
+           " events, %" PRIu64 " changes, %" PRIu64 " dead letters, %" PRIu64 " repeated; %" PRIu64
+           " crashes, %" PRIu64 " stops, %" PRIu64 " freezes, %" PRIu64 " doubles, %" PRIu64
+           " rebalances, %" PRIu64 " kicked, %" PRIu64 " time-outs, %" PRIu64 " taken back, %" PRIu64
+           " refused, %" PRIu64 " answers lost\n",
+           world.seed,
+           world.config.delivery == NILAI_EXACTLY_ONCE ? "exactly once" : "at least once",
+           world.broker.topic_count, world.broker.partition_count, world.input.customers,
+           world.input.appended, verdict->changes, verdict->dead_letters, verdict->repeated,
+           world.crashes, world.stops, world.freezes, world.doubles, world.broker.rebalances,
+           world.broker.kicked, world.broker.timeouts, aborted, refused, lost);
+}
+
+static void run(uint64_t seed)
+{
+    struct sim_verdict verdict = {0};
+    make_world(seed);
+    for (uint64_t left = options.steps; left > 0; left--)
+        step();
+    come_to_rest();
+    judge_merged(&verdict);
+    if (options.verbose)
+        print_run(&verdict);
+    end_world();
+}
+
+/* --- The command line --------------------------------------------------------------------------- */
+
+static uint64_t number_after(int argc, char **argv, const char *name, uint64_t fallback)
+{
+    for (int index = 1; index + 1 < argc; index++) {
+        if (strcmp(argv[index], name) == 0)
+            return strtoull(argv[index + 1], NULL, 0);
+    }
+    return fallback;
+}
+
+static bool is_given(int argc, char **argv, const char *name)
+{
+    for (int index = 1; index < argc; index++) {
+        if (strcmp(argv[index], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    options.seed = number_after(argc, argv, "--seed", (uint64_t)time(NULL));
+    options.runs = number_after(argc, argv, "--runs", 100);
+    options.steps = number_after(argc, argv, "--steps", STEPS_DEFAULT);
+    options.verbose = is_given(argc, argv, "--verbose");
+    nilai_log_configure(NILAI_LOG_ERROR, NILAI_LOG_TEXT);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    printf("sim: seeds %" PRIu64 " to %" PRIu64 ", %" PRIu64 " steps each\n", options.seed,
+           options.seed + options.runs - 1, options.steps);
+    for (uint64_t index = 0; index < options.runs; index++)
+        run(options.seed + index);
+    printf("sim: %" PRIu64 " runs, no difference\n", options.runs);
+    return 0;
+}
