@@ -118,6 +118,14 @@ static enum nilai_status list_topics(struct admin *admin)
 
 /* --- Metadata --------------------------------------------------------------------------- */
 
+/* The clients that will use the topic, by what they do with it. */
+static enum nilai_kafka_role role_at(const struct topic *topic)
+{
+    if (topic->is_input)
+        return NILAI_KAFKA_CONSUMER;
+    return topic->output == NILAI_OUTPUT_STATE ? NILAI_KAFKA_ADMIN : NILAI_KAFKA_PRODUCER;
+}
+
 /* NILAI_AGAIN: a topic has no leader at the moment, or is not known everywhere yet. */
 static enum nilai_status read_topic(struct admin *admin, struct topic *topic,
                                     const struct rd_kafka_metadata *metadata)
@@ -136,9 +144,7 @@ static enum nilai_status read_topic(struct admin *admin, struct topic *topic,
         || found->err == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION)
         return nilai_error_set(admin->error, NILAI_CONFIG, "kafka: topic %s: %s%s", topic->name,
                                rd_kafka_err2str(found->err),
-                               nilai_kafka_client_advice(topic->is_input ? NILAI_KAFKA_CONSUMER
-                                                                         : NILAI_KAFKA_PRODUCER,
-                                                         found->err));
+                               nilai_kafka_client_advice(role_at(topic), found->err));
     topic->partitions = found->partition_cnt;
     return found->err == RD_KAFKA_RESP_ERR_NO_ERROR && found->partition_cnt > 0 ? NILAI_OK
                                                                                 : NILAI_AGAIN;
@@ -248,6 +254,12 @@ static rd_kafka_NewTopic_t *describe_new(const struct admin *admin, const struct
     return made;
 }
 
+static bool is_right_to_create(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+           || code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+}
+
 /* Somebody else may create the same topics at the same time: that is as good. */
 static enum nilai_status check_created(struct admin *admin, const rd_kafka_event_t *event)
 {
@@ -258,11 +270,14 @@ static enum nilai_status check_created(struct admin *admin, const rd_kafka_event
         rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[index]);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR
             && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-            return nilai_error_set(admin->error, NILAI_CONFIG, "kafka: topic %s cannot be made: %s",
+            return nilai_error_set(admin->error, NILAI_CONFIG,
+                                   "kafka: topic %s cannot be made: %s%s",
                                    rd_kafka_topic_result_name(results[index]),
                                    rd_kafka_topic_result_error_string(results[index]) != NULL
                                        ? rd_kafka_topic_result_error_string(results[index])
-                                       : rd_kafka_err2str(code));
+                                       : rd_kafka_err2str(code),
+                                   is_right_to_create(code)
+                                       ? "; the right CREATE on the topic is missing" : "");
     }
     return NILAI_OK;
 }
@@ -409,6 +424,14 @@ static enum nilai_status check_entry(struct admin *admin, const char *topic,
     return NILAI_OK;
 }
 
+static void note_unknown(const struct admin *admin, const char *topic, rd_kafka_resp_err_t code)
+{
+    nilai_log(NILAI_LOG_WARNING, "kafka: whether topic %s %s is not known: %s%s", topic,
+              is_state(admin, topic) ? "keeps everything" : "is compacted", rd_kafka_err2str(code),
+              code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+                  ? "; the right DESCRIBE_CONFIGS on the topic is missing" : "");
+}
+
 static enum nilai_status check_resources(struct admin *admin, rd_kafka_event_t *event)
 {
     size_t count, entry_count;
@@ -420,9 +443,7 @@ static enum nilai_status check_resources(struct admin *admin, rd_kafka_event_t *
             == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
             continue; /* just made, as it should be, and not known everywhere yet */
         if (rd_kafka_ConfigResource_error(resources[index]) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            nilai_log(NILAI_LOG_WARNING,
-                      "kafka: whether topic %s %s is not known: %s", name,
-                      is_state(admin, name) ? "keeps everything" : "is compacted", rd_kafka_err2str(rd_kafka_ConfigResource_error(resources[index])));
+            note_unknown(admin, name, rd_kafka_ConfigResource_error(resources[index]));
             continue;
         }
         const rd_kafka_ConfigEntry_t **entries

@@ -80,7 +80,7 @@ static const char *topic_advice(enum nilai_kafka_role role)
     case NILAI_KAFKA_ADMIN:
         break;
     }
-    return "; a right on the topic is missing";
+    return "; the rights READ, WRITE and DELETE on the topic are missing";
 }
 
 const char *nilai_kafka_client_advice(enum nilai_kafka_role role, rd_kafka_resp_err_t code)
