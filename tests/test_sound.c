@@ -319,3 +319,28 @@ TEST(who_bought_has_had_an_event)
     who.customer.ring.newest = who.customer.ring.phase == 0 ? 0 : -1;
     CHECK(is_sound(&model, &who));
 }
+
+/* Goal: who bought without being judged is sound, and is judged at the next event.
+ * Method: lived records that stand nowhere, lived on with. */
+TEST(who_bought_may_stand_nowhere_until_the_next_event)
+{
+    uint64_t seed = test_seed(14);
+    struct nilai_model model;
+    nilai_model_defaults(&model);
+    CHECK_EQ(nilai_model_prepare(&model, NULL), NILAI_OK);
+    for (int i = 0; i < 300; i++) {
+        int64_t clock_ms;
+        struct random_customer sound = live(&model, &seed, &clock_ms);
+        sound.customer.standing = (struct nilai_standing){0};
+        sound.customer.seq = 0;
+        sound.customer.wake_s = NILAI_NEVER_S;
+        CHECK(is_sound(&model, &sound));
+        SPOILED(c->standing.band = NILAI_BAND_LOW);
+        SPOILED(c->standing.tier = NILAI_TIER_D);
+        SPOILED(c->standing.unprofitable = 1);
+        SPOILED(c->seq = 1);
+        SPOILED(c->wake_s = NILAI_TIME_MAX_MS / 1000);
+        live_on(&model, &sound, &seed);
+        CHECK(!sound.customer.rhythm.bought || sound.customer.seq > 0);
+    }
+}

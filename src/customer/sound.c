@@ -5,10 +5,10 @@
  *                 far enough from the beginning that 13 periods before it have slots
  *     rhythm.c    first_day <= last_day, and days near enough that differences fit; the bitmap
  *                 has no day before the first, and as many as were counted where it reaches that far
- *     risk.c      a band after the first purchase, and none before; signals not in the future,
- *                 and finite together, for infinity times a fade of 0 would be no number
+ *     risk.c      a band for whoever may wake, and none before the first purchase; signals not in the
+ *                 future, and finite together, for infinity times a fade of 0 would be no number
  *     deadline.c  eta is a number; tickets opened not in the future
- *     value.c     who bought has a segment and a tier that index its tables; flags are 0 or 1,
+ *     value.c     a segment and a tier that index its tables; flags are 0 or 1,
  *                 for others would differ from what they are compared with for ever
  *     customer.c  recent ids within their ring; who has not bought never wakes; who wakes does
  *                 so after the current second and before the end of time
@@ -102,15 +102,17 @@ static bool recent_are_sound(const struct nilai_customer *customer)
            customer->recent_next == customer->recent_count;
 }
 
-/* The first purchase sets all three, and tells of it. */
+/* The first purchase sets all three, and tells of it. Where it was only written down, and not
+ * judged, as when turns are applied again under other settings, the customer stands nowhere until
+ * the next event, and nothing may wake them before. */
 static bool standing_is_sound(const struct nilai_customer *customer)
 {
     const struct nilai_standing *standing = &customer->standing;
-    if (!customer->rhythm.bought)
-        return standing->band == NILAI_BAND_NONE && standing->segment == NILAI_SEGMENT_NONE &&
-               standing->tier == NILAI_TIER_NONE && standing->unprofitable == 0 && customer->seq == 0;
-    return standing->band > NILAI_BAND_NONE && standing->band < NILAI_BANDS &&
-           standing->segment > NILAI_SEGMENT_NONE && standing->segment < NILAI_SEGMENTS &&
+    if (standing->segment == NILAI_SEGMENT_NONE)
+        return standing->band == NILAI_BAND_NONE && standing->tier == NILAI_TIER_NONE &&
+               standing->unprofitable == 0 && customer->seq == 0 && customer->wake_s == NILAI_NEVER_S;
+    return customer->rhythm.bought && standing->band > NILAI_BAND_NONE &&
+           standing->band < NILAI_BANDS && standing->segment < NILAI_SEGMENTS &&
            standing->tier > NILAI_TIER_NONE && standing->tier < NILAI_TIERS &&
            standing->unprofitable <= 1;
 }
