@@ -14,6 +14,7 @@ import os
 import pathlib
 import re
 import secrets
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -27,7 +28,7 @@ from confluent_kafka.admin import AclOperation, AdminClient, NewTopic, OffsetSpe
 from kafka import client, rights, test_run
 from kafka.certificate import Authority
 from kafka.client import Message
-from kafka.cluster import Cluster, Secure
+from kafka.cluster import ROOT, Cluster, Secure, java
 from kafka.test_run import BINARY, PATIENCE_S, end, quiet_environment
 
 USER = "nilai"
@@ -78,6 +79,15 @@ class SafeScene(test_run.Scene):
                                     for part in rights.OUTPUTS})
         ends = {place.topic: future.result(60).offset for place, future in asked.items()}
         return {part for part in rights.OUTPUTS if ends[self.topic(part)] > 0}
+
+
+class DefaultScene(SafeScene):
+    """The names that nobody has set."""
+
+    def topic(self, part):
+        names = {"tickets": "support-tickets", "customers": "nilai.customers",
+                 "dead-letter": "nilai.dead-letter", "state": "nilai.state"}
+        return names.get(part, part)
 
 
 def make_topics(bootstrap, scenes, partitions=1):
@@ -269,7 +279,8 @@ class Security(test_run.Run):
                                   user, scene, missing)
                       for scene, (missing, _) in zip(scenes, cases)]
         for case, check in zip(cases, checks):
-            with self.subTest(user=user, missing=str(case[0]), instead=[str(one) for one in case[1]]):
+            missing, instead = str(case[0]), [str(one) for one in case[1]]
+            with self.subTest(user=user, missing=missing, instead=instead):
                 check.result()
 
     def check_ends(self, user, scene, missing):
@@ -310,6 +321,32 @@ class Security(test_run.Run):
         self.assertIn(scene.name_of(missing), line)
         self.assertIn(" warning ", line)
         self.check_discreet(log.read_text())
+
+    def test_the_commands_in_the_readme_give_these_rights(self):
+        """As a shell runs them, with the tool of Kafka itself."""
+        readme = (ROOT / "README.md").read_text()
+        commands, = (block for block in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL)
+                     if "kafka-acls.sh" in block)
+        path = pathlib.Path(self.files, "kafka-acls.sh")
+        path.write_text('#!/bin/sh\nexec ' + shlex.join([*java(64), "kafka.admin.AclCommand"])
+                        + ' "$@"\n')
+        path.chmod(0o755)
+        pathlib.Path(self.files, "admin.properties").touch()
+        given = {USER: rights.RUN, "loadgen": (rights.LOADGEN,)}
+        principals = {name: rights.Principal(self.kafka.bootstrap, name) for name in given}
+        for principal in principals.values():
+            principal.hold(set())
+        done = subprocess.run(
+            ["sh", "-euc", commands.replace("kafka-1:9092", self.kafka.bootstrap)],
+            cwd=self.files, env=os.environ | {"PATH": f"{self.files}:{os.environ['PATH']}"},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S,
+            check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        scene = DefaultScene(self.kafka, self.files, "nilai")
+        for name, users in given.items():
+            needed = set().union(*(scene.bindings(principals[name], rights.needed_by(user))
+                                   for user in users))
+            self.assertEqual(principals[name].held(), needed)
 
     def test_each_right_is_needed_exactly_once(self):
         self.check_rights(rights.EXACTLY)
