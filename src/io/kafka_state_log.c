@@ -81,8 +81,8 @@ static void fail(struct kafka_state_log *log, rd_kafka_resp_err_t code, const ch
     pthread_mutex_lock(&log->lock);
     if (log->failure == NILAI_OK)
         log->failure = nilai_error_set(&log->error, nilai_kafka_client_status(code),
-                                       "kafka: topic %s (state.topic): %s", log->options.topic,
-                                       text);
+                                       "kafka: topic %s (state.topic): %s%s", log->options.topic,
+                                       text, nilai_kafka_client_advice(NILAI_KAFKA_CONSUMER, code));
     pthread_mutex_unlock(&log->lock);
 }
 

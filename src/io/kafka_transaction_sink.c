@@ -345,7 +345,7 @@ static bool is_displaced(const struct transaction_sink *sink, const struct answe
 /* The brokers refused a topic of the transaction, and the library does not say which. */
 static void fail_for_topics(struct transaction_sink *sink, const struct answer *answer)
 {
-    char names[256] = "";
+    char names[384] = "";
     size_t used = 0;
     for (size_t topic = 0; topic < NILAI_OUTPUT_TOPICS && used < sizeof names; topic++) {
         if (sink->topics[topic] != NULL)
