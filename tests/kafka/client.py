@@ -125,3 +125,36 @@ def committed(bootstrap, group, topic):
                 for place in consumer.committed(places, timeout=TIMEOUT_S)]
     finally:
         consumer.close()
+
+
+def end_offsets(bootstrap, topic):
+    """Where each partition ends for a reader with read_committed."""
+    return [high for _, high in watermarks(bootstrap, topic)]
+
+
+def watermarks(bootstrap, topic, isolation="read_committed"):
+    """(oldest offset, end) of each partition; with read_committed an open transaction is the end."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "nilai-test-reader",
+                         "isolation.level": isolation})
+    try:
+        return [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=TIMEOUT_S)
+                for p in range(partition_count(bootstrap, topic))]
+    finally:
+        consumer.close()
+
+
+def wait_until_decided(bootstrap, *topics, timeout_s=TIMEOUT_S):
+    """Until no transaction is open in the topics: what the dead left behind has timed out."""
+    deadline = time.monotonic() + timeout_s
+    for topic in topics:
+        while watermarks(bootstrap, topic) != watermarks(bootstrap, topic, "read_uncommitted"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"a transaction in {topic} is open after {timeout_s} s")
+            time.sleep(0.1)
+
+
+def leaders(bootstrap, topic):
+    """The node that leads each partition."""
+    metadata = AdminClient({"bootstrap.servers": bootstrap}).list_topics(topic, timeout=TIMEOUT_S)
+    return [metadata.topics[topic].partitions[p].leader
+            for p in range(len(metadata.topics[topic].partitions))]

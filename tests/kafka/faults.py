@@ -1,0 +1,181 @@
+"""A few processes under load, and what can happen to them: the ground of the tests of faults.
+
+Load comes live, from `nilai loadgen`, into one input topic: then the order of a partition's
+events is that of their offsets, whenever who reads them, and `nilai replay` can say what must
+come out. Whatever was done meanwhile, in the end everything is processed by those who are
+there, without help; they end in order; and a reader with read_committed has seen each change
+and each dead letter once.
+"""
+
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import unittest
+
+from kafka import client, test_exactly_once, test_run
+from kafka.cluster import java
+from kafka.test_exactly_once import SEED, SESSION_S
+from kafka.test_run import quiet_environment
+
+CATCH_UP_S = 120
+LOAD_S = 120 # for so long a load has events; it is ended by us
+
+
+class Faults(test_exactly_once.ExactlyOnce):
+    """Scenes under live load; subclasses make the claims."""
+
+    def setUp(self):
+        super().setUp()
+        print(f"seed {SEED}", flush=True)
+
+    # --- The scene ---------------------------------------------------------------------------
+
+    def nilai_bootstrap(self):
+        """Where the processes under test find the brokers; the test itself goes straight."""
+        return self.kafka.bootstrap
+
+    def live_scene(self, name, partitions=8, config=None, **settings):
+        """One input topic; everything is made before the first process comes."""
+        scene = self.scene(name, **({"kafka__bootstrap__servers": self.nilai_bootstrap(),
+                                     "topics__replication": str(min(3, len(self.kafka.nodes)))}
+                                    | settings))
+        scene.inputs = scene.inputs[:1]
+        scene.settings["input.topics"] = scene.inputs[0]
+        if "state.topic" in known_settings():
+            scene.settings.setdefault("state.topic", f"{name}.state")
+        client.create_topic(self.kafka.bootstrap, scene.inputs[0], partitions, config=config)
+        scene.wait_for_inputs()
+        if len(self.kafka.nodes) > 1:
+            time.sleep(1)  # one broker has heard of it; the others do so soon
+        return scene
+
+    def start_load(self, scene, rate, *options, events=None, customers=6000):
+        """Goes straight to the brokers: what it sends is sent once, in order."""
+        events = events or rate * LOAD_S
+        log = open(os.path.join(self.directory, f"load-{len(self.logs)}.log"), "a+b")
+        self.logs.append(log)
+        self.addCleanup(log.close)
+        arguments = scene.arguments(kafka__bootstrap__servers=self.kafka.bootstrap)
+        load = subprocess.Popen(
+            [test_run.BINARY, "loadgen", *arguments, "--rate", str(rate), "--events", str(events),
+             "--customers", str(customers), "--seed", str(SEED % 1000 + 1), "--from", "2022-01-01", "--span", "730d",
+             "--late", "0.02", "--duplicate", "0.02", "--bad", "0.02", "--erase", "0.0005",
+             *options],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=quiet_environment())
+        self.addCleanup(lambda: (load.kill(), load.wait()))
+        return load
+
+    def end_load(self, load):
+        load.send_signal(signal.SIGTERM)
+        self.assertEqual(load.wait(60), 0, self.log_text())
+
+    def fill_live(self, scene, events, **options):
+        """All the load at once, before anybody reads it."""
+        load = self.start_load(scene, 1e9, events=events, **options)
+        self.assertEqual(load.wait(120), 0, self.log_text())
+
+    # --- What happens ------------------------------------------------------------------------
+
+    def restart(self, scene, name, **settings):
+        self.kill(name)
+        return self.launch(scene, name, **settings)
+
+    def terminate(self, name):
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(60), 0, self.log_text())
+        process.stdout.close()
+
+    def freeze(self, name):
+        self.processes[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name):
+        self.processes[name].send_signal(signal.SIGCONT)
+
+    def pause(self, least_s, most_s):
+        time.sleep(self.random.uniform(least_s, most_s))
+
+    def set_quota(self, bytes_per_s):
+        """How much each client may produce a second; None: as much as it likes."""
+        change = (["--add-config", f"producer_byte_rate={bytes_per_s}"] if bytes_per_s
+                  else ["--delete-config", "producer_byte_rate"])
+        done = subprocess.run(
+            java(64) + ["kafka.admin.ConfigCommand", "--bootstrap-server", self.kafka.bootstrap,
+                        "--alter", *change, "--entity-type", "clients", "--entity-default"],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done)
+
+    # --- What must be ------------------------------------------------------------------------
+
+    def check_alive(self):
+        for name, process in self.processes.items():
+            self.assertIsNone(process.poll(), f"{name} ended\n{self.log_text()}")
+
+    def ends(self, scene):
+        """How much there is in the input."""
+        return sum(client.end_offsets(self.kafka.bootstrap, scene.inputs[0]))
+
+    def wait_for_everything(self, scene, patience_s=CATCH_UP_S):
+        """The processes that are there do all that is left."""
+        end = self.ends(scene)
+        deadline = time.monotonic() + patience_s
+        while (done := self.committed_sum(scene)) < end:
+            self.check_alive()
+            if time.monotonic() > deadline:
+                self.fail(f"{done} of {end} events done after {patience_s} s\n{self.log_text()}")
+            time.sleep(0.1)
+
+    def settle(self, scene, patience_s=CATCH_UP_S):
+        """Everything is processed, everybody ends in order, and all that is written can be read."""
+        self.wait_for_everything(scene, patience_s)
+        for name in list(self.processes):
+            self.terminate(name)
+        client.wait_until_decided(self.kafka.bootstrap, *scene.outputs.values(),
+                                  scene.dead_letter)
+
+    def check_all_once(self, scene, repeated=False):
+        """Of every customer the changes of replay, in their order, each once."""
+        dead = scene.dead()
+        places = self.check_dead_letters(scene, dead)
+        if not repeated:
+            self.assertEqual(len(places), len(dead), f"a dead letter came twice, seed {SEED}")
+        try:
+            applied = self.check_published(scene, places, repeated=repeated)
+        except AssertionError as error:
+            raise AssertionError(f"seed {SEED}: {error}\n{self.log_text()}") from error
+        self.assertEqual(applied + len(places), self.ends(scene))
+        if not repeated:
+            self.check_order(scene)
+        self.check_replay_differences()
+        return applied
+
+    def check_replay_differences(self):
+        """A restore that contradicts what was published says so in the log."""
+        for word in self.log_text().replace(",", " ").replace(";", " ").split("differences ")[1:]:
+            self.assertEqual(word.split()[0], "0", self.log_text())
+
+    def taken_back(self):
+        return sum(map(self.log_text().count, ("is aborted", "taken back")))
+
+
+# What the bases claim has been checked where they are; whoever asks for a class here wants its own.
+for _name in unittest.defaultTestLoader.getTestCaseNames(test_exactly_once.ExactlyOnce):
+    setattr(Faults, _name, None)
+
+
+def peak_rss_mib(process):
+    """The most memory that the process had at any time."""
+    for line in pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError("no VmHWM")
+
+
+def known_settings():
+    return subprocess.run([test_run.BINARY, "help", "settings"], capture_output=True, text=True,
+                          env=quiet_environment(), check=True).stdout
+
+
+__all__ = ["Faults", "SEED", "SESSION_S", "peak_rss_mib"]

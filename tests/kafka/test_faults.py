@@ -1,0 +1,325 @@
+"""Connections, processes and brokers fail under load, and nobody who reads can tell.
+
+Goal: each fault of this file leaves each change exactly once, in order, none missing; whoever
+was not killed recovers by itself and within bounded memory; what cannot go on says why.
+Method: live load into a real Kafka (faults.py), one kind of fault again and again at random
+moments, then the comparison with `nilai replay`.
+"""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+import unittest
+
+from kafka import client
+from kafka.cluster import Cluster
+from kafka.faults import Faults, SESSION_S, peak_rss_mib
+from kafka.proxy import Api, ProxiedCluster
+
+COMMITS = frozenset({Api.ADD_PARTITIONS_TO_TXN, Api.ADD_OFFSETS_TO_TXN, Api.TXN_OFFSET_COMMIT})
+RATE = 3000
+RSS_MAX_MIB = 400
+
+
+class Network(Faults):
+    """What stands between the processes and their broker is the trouble."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.kafka = cls.enterClassContext(ProxiedCluster())
+        cls.proxy = cls.kafka.proxies[0]
+
+    def setUp(self):
+        super().setUp()
+        self.proxy.mend()
+
+    def nilai_bootstrap(self):
+        return self.kafka.proxied_bootstrap
+
+    def test_commits_whose_answer_is_lost_hold_or_not_but_never_twice(self):
+        scene = self.live_scene("answers")
+        load = self.start_load(scene, RATE)
+        for name in ("one", "two"):
+            self.launch(scene, name)
+        self.wait_for_progress(scene)
+        before = self.proxy.made()
+        for _ in range(40):
+            apis = self.random.choice(({Api.END_TXN}, {Api.END_TXN}, {Api.PRODUCE}, COMMITS))
+            how = self.random.choice(("reset", "truncate", "hang", "delay", "lose"))
+            self.proxy.cut(apis, how, seconds=self.random.uniform(0.2, 2))
+            if self.random.random() < 0.1:
+                self.pause(0, 0.3)
+                self.proxy.reset()
+            self.pause(0.1, 0.7)
+        # What was asked for last may not have happened yet; and half-open ones end in a reset.
+        self.pause(2, 2)
+        self.proxy.mend()
+        for way in (self.proxy.answers, self.proxy.requests):
+            way.swallowed = True
+            self.pause(1.5, 3)
+            way.swallowed = False
+            self.proxy.reset()
+            self.pause(1, 2)
+        self.end_load(load)
+        self.settle(scene)
+        self.check_all_once(scene)
+        made = self.proxy.made() - before
+        commits = sum(count for (api, _), count in made.items() if api == Api.END_TXN)
+        print(f"{sum(made.values())} requests cut, {commits} of them commits; "
+              f"{self.taken_back()} transactions taken back", flush=True)
+        self.assertGreater(commits, 8)
+        self.assertGreater(sum(made.values()), 25)
+
+    def test_a_slow_broker_slows_the_reader_and_nothing_is_dropped(self):
+        scene = self.live_scene("slow")
+        self.fill_live(scene, 200000)
+        process = self.launch(scene, "one")
+        self.wait_for_progress(scene)
+        self.proxy.answers.delay_s = 0.25
+        self.proxy.requests.bytes_per_s = 150000
+        self.pause(12, 12)
+        self.check_alive()
+        left = self.ends(scene) - self.committed_sum(scene)
+        self.assertGreater(left, 0, "it was not slow enough to hold anybody up")
+        self.proxy.mend()
+        self.wait_for_everything(scene)
+        self.check_memory(process)
+        self.settle(scene)
+        self.check_all_once(scene)
+
+    def check_memory(self, process):
+        peak = peak_rss_mib(process)
+        print(f"at most {peak:.0f} MiB of memory", flush=True)
+        self.assertLess(peak, RSS_MAX_MIB)
+
+
+class Processes(Faults):
+    """One broker, and processes that come and go in every way."""
+
+    def test_ten_kills_of_three_processes_leave_each_change_once(self):
+        scene = self.live_scene("kills", partitions=9)
+        load = self.start_load(scene, RATE)
+        names = ("one", "two", "three")
+        for name in names:
+            self.launch(scene, name, workers=str(self.random.choice((1, 2))))
+        self.wait_for_progress(scene)
+        for number in range(10):
+            self.pause(0.1, 1.5)
+            if number % 3 == 0:  # somebody has just committed, and is amid the next output
+                self.wait_for_progress(scene)
+            name = self.random.choice(names)
+            self.kill(name)
+            self.pause(0, 0.5)
+            self.launch(scene, name, workers=str(self.random.choice((1, 2))))
+        self.wait_for_progress(scene)
+        self.end_load(load)
+        self.settle(scene)
+        self.check_all_once(scene)
+
+    def test_kills_and_zombies_at_least_once_leave_none_missing(self):
+        scene = self.live_scene("least", delivery="at-least-once")
+        load = self.start_load(scene, RATE)
+        for name in ("one", "two"):
+            self.launch(scene, name)
+        self.wait_for_progress(scene)
+        for _ in range(4):
+            self.pause(0.1, 1.5)
+            self.restart(scene, self.random.choice(("one", "two")))
+        self.wait_for_progress(scene)
+        self.stand_still(scene, "one")
+        self.end_load(load)
+        self.settle(scene)
+        self.check_all_once(scene, repeated=True)
+
+    def stand_still(self, scene, name):
+        """For so long that the others take over; then it comes back and wants to go on."""
+        self.pause(0, 0.3)
+        self.freeze(name)
+        time.sleep(SESSION_S + 1)
+        done = self.committed_sum(scene)
+        time.sleep(2)
+        self.assertGreater(self.committed_sum(scene), done, "nobody took over")
+        self.thaw(name)
+        self.pause(1, 2)
+        self.check_alive()
+
+    def test_who_stood_still_beyond_its_session_writes_nothing(self):
+        scene = self.live_scene("zombies")
+        load = self.start_load(scene, RATE)
+        for name in ("one", "two"):
+            self.launch(scene, name)
+        self.wait_for_progress(scene)
+        for name in ("one", "two"):
+            self.wait_for_progress(scene)
+            self.stand_still(scene, name)
+        self.end_load(load)
+        self.settle(scene)
+        self.check_all_once(scene)
+        self.assertGreater(self.taken_back(), 0, "nobody had anything open\n" + self.log_text())
+
+    def test_processes_join_and_leave_under_load(self):
+        scene = self.live_scene("moves")
+        load = self.start_load(scene, RATE)
+        self.launch(scene, "p0")
+        self.wait_for_progress(scene)
+        for number in range(1, 6):
+            self.launch(scene, f"p{number}")
+            self.pause(1, 3)
+            if number >= 2:
+                self.terminate(self.random.choice(sorted(self.processes)))
+                self.pause(0.5, 2)
+            self.wait_for_progress(scene)
+        self.end_load(load)
+        self.settle(scene)
+        self.check_all_once(scene)
+
+    def test_memory_max_is_told_and_more_of_it_goes_on(self):
+        scene = self.live_scene("memory", partitions=2)
+        self.fill_live(scene, 60000, customers=20000)
+        process = self.launch(scene, "one", state__memory_max="4MiB")
+        self.assertEqual(process.wait(60), 78, self.log_text())
+        self.processes.pop("one").stdout.close()
+        self.assertIn("state.memory_max is reached", self.log_text())
+        self.launch(scene, "one", state__memory_max="256MiB")
+        self.settle(scene)
+        self.check_all_once(scene)
+
+    def test_a_throttled_producer_holds_the_reader_up_within_memory(self):
+        scene = self.live_scene("quota")
+        self.fill_live(scene, 200000)
+        self.set_quota(200000)
+        try:
+            process = self.launch(scene, "one")
+            self.pause(15, 15)
+            self.check_alive()
+            left = self.ends(scene) - self.committed_sum(scene)
+            self.assertGreater(left, 0, "the quota held nobody up")
+        finally:
+            self.set_quota(None)
+        self.wait_for_everything(scene)
+        peak = peak_rss_mib(process)
+        print(f"at most {peak:.0f} MiB of memory", flush=True)
+        self.assertLess(peak, RSS_MAX_MIB)
+        self.settle(scene)
+        self.check_all_once(scene)
+
+    def test_a_broker_that_stands_still_for_20_s_is_waited_for(self):
+        scene = self.live_scene("frozen")
+        load = self.start_load(scene, RATE)
+        process = self.launch(scene, "one")
+        self.wait_for_progress(scene)
+        self.kafka.freeze(1)
+        try:
+            time.sleep(20)
+            self.check_alive()
+        finally:
+            self.kafka.thaw(1)
+        self.wait_for_progress(scene)
+        self.end_load(load)
+        self.settle_with_memory(scene, process)
+        self.check_all_once(scene)
+
+    def settle_with_memory(self, scene, process):
+        self.wait_for_everything(scene)
+        peak = peak_rss_mib(process)
+        print(f"at most {peak:.0f} MiB of memory", flush=True)
+        self.assertLess(peak, RSS_MAX_MIB)
+        self.settle(scene)
+
+
+class Brokers(Faults):
+    """Three brokers, of which one at a time dies."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.kafka = cls.enterClassContext(Cluster(nodes=3))
+
+    def leader(self, topic, partition):
+        return client.leaders(self.kafka.bootstrap, topic)[partition]
+
+    def coordinator(self, transactional_id):
+        """The broker that keeps the transactions of this id."""
+        return self.leader("__transaction_state", java_hash(transactional_id) % 4)
+
+    def test_brokers_die_and_come_back_one_after_the_other(self):
+        scene = self.live_scene("brokers")
+        load = self.start_load(scene, RATE)
+        for name in ("one", "two"):
+            self.launch(scene, name)
+        self.wait_for_progress(scene)
+        victims = [lambda: self.coordinator("brokers-one-0"),
+                   lambda: self.leader(scene.inputs[0], 0),
+                   lambda: self.leader("__consumer_offsets", java_hash("brokers") % 4)]
+        state = scene.settings.get("state.topic")
+        if state:
+            victims.append(lambda: self.leader(state, self.random.randrange(8)))
+        self.random.shuffle(victims)
+        for victim in victims:
+            number = victim()
+            self.kafka.kill(number)
+            self.pause(1, 4)
+            self.check_alive()
+            self.kafka.start(number)
+            self.wait_for_progress(scene)
+        self.end_load(load)
+        self.settle(scene)
+        self.check_all_once(scene)
+
+
+def java_hash(text):
+    """String.hashCode() without its sign, as Kafka's Utils.abs has it."""
+    value = 0
+    for letter in text:
+        value = (31 * value + ord(letter)) & 0xffffffff
+    return value & 0x7fffffff
+
+
+class FullDisk(Faults):
+    """The broker's files are on a small disk of their own, which fills up."""
+
+    SIZE_MIB = 48
+
+    @classmethod
+    def setUpClass(cls):
+        cls.disk = tempfile.mkdtemp(prefix="nilai-disk-")
+        cls.addClassCleanup(os.rmdir, cls.disk)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={cls.SIZE_MIB}m", "none",
+                                  cls.disk], capture_output=True, check=False)
+        if mounted.returncode != 0:
+            raise unittest.SkipTest("this needs the right to mount a small disk")
+        cls.addClassCleanup(subprocess.run, ["umount", "-l", cls.disk], check=True)
+        cls.kafka = cls.enterClassContext(Cluster(properties={
+            "log.dirs": f"{cls.disk}/data", "log.segment.bytes": 1 << 20,
+            "log.index.size.max.bytes": 1 << 16}))
+
+    def test_a_full_disk_is_survived(self):
+        scene = self.live_scene("full")
+        load = self.start_load(scene, 8000)
+        self.launch(scene, "one")
+        self.wait_for_progress(scene)
+        # A broker whose only disk is full ends itself.
+        ballast = pathlib.Path(self.disk, "ballast")
+        with contextlib.suppress(OSError), open(ballast, "wb") as file:
+            while True:
+                file.write(bytes(1 << 16))
+                file.flush()
+        deadline = time.monotonic() + 60
+        while self.kafka.nodes[0].running and time.monotonic() < deadline:
+            time.sleep(0.2)
+        self.assertFalse(self.kafka.nodes[0].running, "the disk did not fill up")
+        self.pause(3, 5)
+        self.check_alive()
+        ballast.unlink()
+        subprocess.run(["mount", "-o", "remount,size=512m", self.disk], check=True)
+        self.kafka.start(1)
+        self.wait_for_progress(scene)
+        self.end_load(load)
+        self.settle(scene)
+        self.check_all_once(scene)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
