@@ -194,10 +194,6 @@ TEST(a_mark_tells_where_the_log_ended)
     for (int asked = 0; asked < 1000; asked++)
         scene.log->ops->mark(scene.log, 1);
     CHECK_EQ(wait_for_mark(&scene, 1), 12);
-    scene.log->ops->trim(scene.log, 1, 5); /* the mock cannot: nothing comes of it */
-    scene.log->ops->trim(scene.log, 1, 3);
-    scene.log->ops->mark(scene.log, 1);
-    CHECK_EQ(wait_for_mark(&scene, 1), 12);
     scene_close(&scene);
 }
 
@@ -240,7 +236,7 @@ TEST(a_missing_right_ends_the_log)
 }
 
 /* Goal: closing does not wait for brokers.
- * Method: brokers that are gone, with everything asked of them. */
+ * Method: a broker that does not answer, with ends and records asked of it. */
 TEST(closing_does_not_wait_for_brokers)
 {
     struct scene scene;
@@ -254,7 +250,6 @@ TEST(closing_does_not_wait_for_brokers)
     for (int32_t partition = 0; partition < PARTITIONS; partition++) {
         CHECK_EQ(scene.log->ops->open(scene.log, partition), NILAI_OK);
         scene.log->ops->mark(scene.log, partition);
-        scene.log->ops->trim(scene.log, partition, 1);
     }
     nanosleep(&(struct timespec){.tv_nsec = 200 * 1000000}, NULL);
     clock_gettime(CLOCK_MONOTONIC, &begun);

@@ -358,11 +358,19 @@ static bool lay_down(struct kafka_state_log *log, int32_t partition, int64_t end
     return current;
 }
 
-/* One request to each leader. true: something is to be asked again. */
-static bool ask_ends(struct kafka_state_log *log, rd_kafka_topic_partition_list_t *list)
+static bool is_stopping(struct kafka_state_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    bool stopping = log->stopping;
+    pthread_mutex_unlock(&log->lock);
+    return stopping;
+}
+
+/* `code` is that of all questions. true: something is to be asked again. */
+static bool take_answers(struct kafka_state_log *log, const rd_kafka_topic_partition_list_t *list,
+                         rd_kafka_resp_err_t code)
 {
     bool answered = false, again = false;
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(log->asker, list, ASK_MS);
     for (int index = 0; index < list->cnt; index++) {
         const rd_kafka_topic_partition_t *one = &list->elems[index];
         rd_kafka_resp_err_t mine = code != RD_KAFKA_RESP_ERR_NO_ERROR ? code : one->err;
@@ -383,12 +391,27 @@ static bool ask_ends(struct kafka_state_log *log, rd_kafka_topic_partition_list_
     return again;
 }
 
-static bool is_stopping(struct kafka_state_log *log)
+static bool ask_one(struct kafka_state_log *log, int32_t partition)
 {
-    pthread_mutex_lock(&log->lock);
-    bool stopping = log->stopping;
-    pthread_mutex_unlock(&log->lock);
-    return stopping;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, log->options.topic, partition)->offset
+        = RD_KAFKA_OFFSET_END;
+    bool again = take_answers(log, list, rd_kafka_offsets_for_times(log->asker, list, ASK_MS));
+    rd_kafka_topic_partition_list_destroy(list);
+    return again;
+}
+
+/* All in one call; but that fails as a whole if one partition has no leader, say, and the others
+ * shall not wait for it. true: something is to be asked again. */
+static bool ask_ends(struct kafka_state_log *log, rd_kafka_topic_partition_list_t *list)
+{
+    bool again = false;
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(log->asker, list, ASK_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || list->cnt == 1)
+        return take_answers(log, list, code);
+    for (int index = 0; index < list->cnt && !is_stopping(log); index++)
+        again |= ask_one(log, list->elems[index].partition);
+    return again;
 }
 
 /* NULL: no answer in time. */
