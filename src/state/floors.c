@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "nilai/base/mutation.h"
+
 enum { ROOM_FIRST = 64 };
 
 void nilai_floors_init(struct nilai_floors *floors)
@@ -37,7 +39,7 @@ enum nilai_status nilai_floors_created(struct nilai_floors *floors, uint32_t chu
     NILAI_ASSERT(turn > 0);
     if (chunk >= floors->chunk_count && make_room(floors, chunk) != NILAI_OK)
         return NILAI_NO_MEMORY;
-    if (turn - 1 < floors->chunks[chunk])
+    if (turn - 1 < floors->chunks[chunk] && !NILAI_MUTATION(created_keeps_the_floor))
         floors->chunks[chunk] = turn - 1;
     return NILAI_OK;
 }
@@ -46,7 +48,7 @@ enum nilai_status nilai_floors_imaged(struct nilai_floors *floors, uint32_t chun
 {
     if (chunk >= floors->chunk_count && make_room(floors, chunk) != NILAI_OK)
         return NILAI_NO_MEMORY;
-    floors->chunks[chunk] = turn;
+    floors->chunks[chunk] = turn + NILAI_MUTATION(image_floor_too_high);
     return NILAI_OK;
 }
 

@@ -5,6 +5,7 @@
 
 #include "nilai/base/clock.h"
 #include "nilai/base/hash.h"
+#include "nilai/base/mutation.h"
 #include "nilai/state/restore.h"
 #include "nilai/state/timers.h"
 #include "nilai/state/touched.h"
@@ -354,6 +355,8 @@ static void move_clock(struct nilai_partition *partition, const struct nilai_eve
     if (event->ts_ms <= partition->clock_ms)
         return;
     bool stays = again != NULL ? again->still != NULL && still_bit(again->still, place) : ignored;
+    if (again != NULL && NILAI_MUTATION(exceptions_move_the_clock))
+        stays = false;
     if (!stays)
         partition->clock_ms = event->ts_ms;
     else if (place < NILAI_TURN_EVENTS_MAX)
@@ -568,7 +571,7 @@ void nilai_partition_loaded(struct nilai_partition *partition, int64_t clock_ms)
 
 static void restamp(struct nilai_partition *partition, struct scratch *scratch, int64_t wake_s)
 {
-    scratch->customer.wake_s = wake_s;
+    scratch->customer.wake_s = wake_s <= NILAI_TIME_MAX_MS / 1000 ? wake_s : NILAI_NEVER_S;
     store(partition, scratch);
 }
 
@@ -577,6 +580,8 @@ void nilai_partition_adopt(struct nilai_partition *partition, uint32_t number, u
 {
     struct scratch scratch;
     load(partition, number, &scratch);
+    if (!scratch.customer.rhythm.bought)
+        return; /* who never bought was never published: the mark is wrong */
     scratch.customer.seq = seq;
     scratch.customer.standing = standing;
     if (!is_frozen(partition))

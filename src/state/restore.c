@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "nilai/base/hash.h"
+#include "nilai/base/mutation.h"
 #include "nilai/state/image.h"
 
 enum {
@@ -286,7 +287,7 @@ static enum nilai_status place_part(struct nilai_restore *restore, uint64_t writ
         return NILAI_OK;
     }
     if (writer != result->writer) {
-        if (part->parent != result->writer)
+        if (part->parent != result->writer && !NILAI_MUTATION(anybody_follows))
             return NILAI_MISSING; /* somebody who was replaced, or a sibling: see finish */
         /* The parent wrote on after this one had read; or what it wrote before is gone, and what
          * is there of it came too late. */
@@ -323,7 +324,7 @@ static enum nilai_status scan_part(struct nilai_restore *restore, struct nilai_p
         if (last->kind == NILAI_ITEM_TURN) {
             restore->open_turn++;
             restore->open_point = last->point;
-        } else if (last->kind == NILAI_ITEM_ERASED) {
+        } else if (last->kind == NILAI_ITEM_ERASED && !NILAI_MUTATION(erasures_are_not_noted)) {
             status = note_erasure(restore, last->customer, restore->open_turn + 1);
             if (status != NILAI_OK)
                 return status;
@@ -472,8 +473,11 @@ static enum nilai_status load_customer(struct nilai_restore *restore,
         return NILAI_INVALID;
     /* Of two images of one customer, the newer counts: that is this one. */
     if (nilai_table_find(table, nilai_table_hash(table, loaded->id), loaded->id, &other)
-        == NILAI_OK)
+        == NILAI_OK) {
+        if (NILAI_MUTATION(older_image_wins))
+            return NILAI_OK;
         unload(restore, other);
+    }
     enum nilai_status status
         = nilai_partition_load(restore->options.state, loaded->number, loaded->id,
                                &loaded->customer, loaded->has_service ? &loaded->service : NULL);
@@ -506,7 +510,8 @@ static enum nilai_status load_erasures(struct nilai_restore *restore, struct nil
 {
     struct nilai_image_erasure erasure;
     enum nilai_status status;
-    while ((status = nilai_image_next_erasure(image, &erasure)) == NILAI_OK) {
+    while ((status = nilai_image_next_erasure(image, &erasure)) == NILAI_OK
+           && !NILAI_MUTATION(erasures_are_not_loaded)) {
         status = nilai_partition_load_erasure(restore->options.state, erasure.hash, erasure.ts_ms,
                                               erasure.clock_ms);
         if (status != NILAI_OK)
@@ -742,7 +747,8 @@ enum nilai_status nilai_restore_next(struct nilai_restore *restore,
         return tell_base(restore, turn);
     begin_turn(restore, restore->number);
     while ((status = next_item(restore, &item)) == NILAI_OK) {
-        if (restore->number + 1 <= restore->result.floor) {
+        if (restore->number + 1
+            <= restore->result.floor + NILAI_MUTATION(first_turn_is_left_out)) {
             restore->number += item.kind == NILAI_ITEM_TURN;
             continue;
         }
@@ -849,7 +855,8 @@ static void adopt(struct nilai_restore *restore, const struct mark *mark)
     if (customer->seq == mark->seq && same_standing(customer->standing, mark->standing))
         return;
     restore->differences += !restore->frozen;
-    nilai_partition_adopt(state, number, mark->seq, mark->standing);
+    if (!NILAI_MUTATION(marks_are_not_adopted))
+        nilai_partition_adopt(state, number, mark->seq, mark->standing);
 }
 
 enum nilai_status nilai_restore_settle(struct nilai_restore *restore)
@@ -887,7 +894,7 @@ uint64_t nilai_restore_differences(const struct nilai_restore *restore)
 bool nilai_restore_skips(const struct nilai_restore *restore, uint64_t turn, bool known,
                          uint32_t number, struct nilai_text customer)
 {
-    if (known && is_held(restore, number)
+    if (known && is_held(restore, number) && !NILAI_MUTATION(held_turns_are_applied_again)
         && turn <= restore->chunk_turns[number / NILAI_CHUNK_CUSTOMERS])
         return true;
     const struct erasure *erasure = find_erasure(restore, customer);
