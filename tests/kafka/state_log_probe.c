@@ -1,6 +1,11 @@
 /*
  * state_log_probe.c - a journal's reader at the command of a test.
  *
+ *   state_log_probe BOOTSTRAP TOPIC prepare INPUT yes|no
+ *
+ * Sees to it that the journal is there beside one input topic, making what is missing or not;
+ * answers "ok PARTITIONS", or with what is wrong.
+ *
  *   state_log_probe BOOTSTRAP TOPIC PARTITIONS
  *
  * Reads commands from standard input, a line each, and answers each with one line:
@@ -16,6 +21,7 @@
  *   close           the milliseconds that closing took; the program ends
  */
 #include "nilai/base/clock.h"
+#include "nilai/io/kafka_admin.h"
 #include "nilai/io/kafka_state_log.h"
 
 #include <inttypes.h>
@@ -172,6 +178,30 @@ static void obey(const char *verb, int32_t partition, int64_t number)
     }
 }
 
+static int prepare(const struct nilai_kafka_property *properties, char **argv)
+{
+    struct nilai_error error;
+    struct nilai_kafka_layout layout;
+    const char *const inputs[] = {argv[4]};
+    if (nilai_kafka_admin_prepare(
+            &(struct nilai_kafka_admin_options){.kafka = properties,
+                                                .kafka_count = 1,
+                                                .inputs = inputs,
+                                                .input_count = 1,
+                                                .state = argv[2],
+                                                .create = strcmp(argv[5], "yes") == 0,
+                                                .replication = 1,
+                                                .timeout_ms = PATIENCE_MS},
+            &layout, &error)
+        != NILAI_OK) {
+        printf("%s\n", error.text);
+        return 0;
+    }
+    printf("ok %" PRId32 "\n", layout.partition_count);
+    free(layout.ends);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static struct nilai_kafka_property properties[1];
@@ -179,10 +209,14 @@ int main(int argc, char **argv)
     char line[256], verb[16];
     int32_t partition;
     int64_t number;
-    if (argc != 4 || atoi(argv[3]) < 1 || atoi(argv[3]) > PARTITIONS_MAX)
+    if (argc < 4)
         return 64;
     snprintf(properties[0].name, NILAI_KAFKA_NAME_SIZE, "bootstrap.servers");
     snprintf(properties[0].value, NILAI_KAFKA_VALUE_SIZE, "%s", argv[1]);
+    if (argc == 6 && strcmp(argv[3], "prepare") == 0)
+        return prepare(properties, argv);
+    if (argc != 4 || atoi(argv[3]) < 1 || atoi(argv[3]) > PARTITIONS_MAX)
+        return 64;
     if (nilai_kafka_state_log_create(
             &(struct nilai_kafka_state_log_options){.kafka = properties,
                                                     .kafka_count = 1,

@@ -15,6 +15,8 @@ import sys
 import time
 import unittest
 
+from confluent_kafka import KafkaException
+
 from kafka import client, cluster
 
 PROBE = os.environ.get("NILAI_TEST_STATE_LOG_PROBE")
@@ -82,18 +84,88 @@ def in_transaction(bootstrap, topic, partition, values, commit=True, name="write
         producer.abort_transaction(PATIENCE_S)
 
 
-class StateLog(unittest.TestCase):
+class Scene(unittest.TestCase):
+    number = 0
+
     @classmethod
     def setUpClass(cls):
         # Small segments, so that deleting has something to delete.
         cls.kafka = cls.enterClassContext(cluster.Cluster(properties={"log.segment.bytes": 1048576}))
-        cls.number = 0
 
     def setUp(self):
-        StateLog.number += 1
-        self.topic = f"state-{StateLog.number}"
-        client.create_topic(self.kafka.bootstrap, self.topic, PARTITIONS,
-                            config={"retention.ms": "-1"})
+        Scene.number += 1
+        self.topic = f"state-{Scene.number}"
+
+    def create(self, topic, partitions, config):
+        """A topic that was made is not known everywhere at once."""
+        client.create_topic(self.kafka.bootstrap, topic, partitions, config=config)
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                if client.partition_count(self.kafka.bootstrap, topic) == partitions:
+                    return
+            except KafkaException:
+                pass
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+
+
+class Topic(Scene):
+    """What must be true of the journal's topic before anything is read or written."""
+
+    WANTED = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+
+    def setUp(self):
+        super().setUp()
+        self.input = f"input-{Scene.number}"
+        self.create(self.input, PARTITIONS, {"retention.ms": "-1"})
+
+    def prepare(self, create=False):
+        return subprocess.run([PROBE, self.kafka.bootstrap, self.topic, "prepare", self.input,
+                               "yes" if create else "no"], check=True, stdout=subprocess.PIPE,
+                              text=True, timeout=PATIENCE_S).stdout.strip()
+
+    def make(self, partitions=PARTITIONS, **changes):
+        self.create(self.topic, partitions, self.WANTED | changes)
+
+    def test_it_is_asked_for_and_made_as_it_must_be(self):
+        text = self.prepare()
+        self.assertIn(self.topic, text)
+        self.assertIn("topics.create", text)
+        self.assertEqual(self.prepare(create=True), f"ok {PARTITIONS}")
+        self.assertEqual(client.partition_count(self.kafka.bootstrap, self.topic), PARTITIONS)
+        self.assertEqual(self.prepare(), f"ok {PARTITIONS}")
+
+    def test_one_made_by_hand_is_as_good(self):
+        self.make()
+        self.assertEqual(self.prepare(), f"ok {PARTITIONS}")
+
+    def test_another_number_of_partitions_is_refused(self):
+        self.make(partitions=PARTITIONS - 1)
+        for create in (False, True):
+            text = self.prepare(create)
+            self.assertIn(f"{self.topic} (state.topic) has {PARTITIONS - 1} partitions", text)
+
+    def check_refused(self, name, value, cure):
+        text = self.prepare()
+        self.assertIn(f"{self.topic} (state.topic) has {name}={value}", text)
+        self.assertIn(f"--entity-name {self.topic} --add-config {cure}", text)
+
+    def test_a_retention_is_refused_with_the_command_that_mends_it(self):
+        cure = ",".join(f"{name}={value}" for name, value in self.WANTED.items())
+        for name, value in (("cleanup.policy", "compact"), ("cleanup.policy", "compact,delete"),
+                            ("retention.ms", "604800000"), ("retention.bytes", "1000000")):
+            with self.subTest(name=name, value=value):
+                Scene.number += 1
+                self.topic = f"state-{Scene.number}"
+                self.make(**{name: value})
+                self.check_refused(name, value, cure)
+
+
+class StateLog(Scene):
+    def setUp(self):
+        super().setUp()
+        self.create(self.topic, PARTITIONS, {"retention.ms": "-1"})
         self.probe = self.new_probe()
 
     def new_probe(self):
