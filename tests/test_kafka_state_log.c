@@ -197,6 +197,33 @@ TEST(a_mark_tells_where_the_log_ended)
     scene_close(&scene);
 }
 
+/* Goal: the end that is read to is not the answer to a question of before.
+ * Method: a slow broker: a mark is asked for, records arrive, and the log is opened before the
+ * answer does. */
+TEST(an_answer_from_before_the_opening_is_not_the_end)
+{
+    struct scene scene;
+    scene_open(&scene);
+    write_records(&scene, 1, 0, 7);
+    scene.log->ops->mark(scene.log, 1);
+    CHECK_EQ(wait_for_mark(&scene, 1), 7);
+    rd_kafka_mock_broker_set_rtt(scene.cluster, 1, 500);
+    scene.log->ops->mark(scene.log, 1);
+    nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000}, NULL);
+    for (int number = 7; number < 12; number++)
+        CHECK_EQ(rd_kafka_producev(scene.producer, RD_KAFKA_V_TOPIC("state"),
+                                   RD_KAFKA_V_PARTITION(1),
+                                   RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                   RD_KAFKA_V_VALUE(&number, sizeof number), RD_KAFKA_V_END),
+                 RD_KAFKA_RESP_ERR_NO_ERROR);
+    nanosleep(&(struct timespec){.tv_nsec = 100 * 1000000}, NULL);
+    CHECK_EQ(scene.log->ops->open(scene.log, 1), NILAI_OK);
+    check_records(&scene, 1, 0, 12);
+    check_end(&scene, 1, 12);
+    CHECK_EQ(wait_for_mark(&scene, 1), 12);
+    scene_close(&scene);
+}
+
 /* Goal: what may pass is tried again.
  * Method: errors to the first questions for an end. */
 TEST(an_end_is_asked_for_until_it_is_told)

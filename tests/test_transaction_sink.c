@@ -13,6 +13,7 @@
 enum {
     PATIENCE_MS = 30000,
     TIMEOUT_MS = 1500, /* of a transaction */
+    SESSION_MS = 4000, /* longer than the mock takes to bring a group together */
     RTT_MS = 60,
     /* Requests by their numbers in the protocol. */
     API_ADD_PARTITIONS = 24,
@@ -72,7 +73,8 @@ static void open_source(struct scene *scene)
     CHECK(scene->assigned);
 }
 
-static void scene_open(struct scene *scene)
+/* `timeout` names the property that says how long a transaction may be open. */
+static void scene_open_with(struct scene *scene, const char *timeout, int timeout_ms)
 {
     char text[256];
     rd_kafka_conf_t *settings = rd_kafka_conf_new();
@@ -84,22 +86,29 @@ static void scene_open(struct scene *scene)
     scene->cluster = rd_kafka_handle_mock_cluster(scene->owner);
     CHECK_EQ(rd_kafka_mock_topic_create(scene->cluster, "in", 1, 1), 0);
     CHECK_EQ(rd_kafka_mock_topic_create(scene->cluster, "out", 1, 1), 0);
+    CHECK_EQ(rd_kafka_mock_topic_create(scene->cluster, "state", 2, 1), 0);
     snprintf(scene->properties[0].name, NILAI_KAFKA_NAME_SIZE, "bootstrap.servers");
     snprintf(scene->properties[0].value, NILAI_KAFKA_VALUE_SIZE, "%s",
              rd_kafka_mock_cluster_bootstraps(scene->cluster));
-    snprintf(scene->properties[1].name, NILAI_KAFKA_NAME_SIZE, "transaction.timeout.ms");
-    snprintf(scene->properties[1].value, NILAI_KAFKA_VALUE_SIZE, "%d", TIMEOUT_MS);
+    snprintf(scene->properties[1].name, NILAI_KAFKA_NAME_SIZE, "%s", timeout);
+    snprintf(scene->properties[1].value, NILAI_KAFKA_VALUE_SIZE, "%d", timeout_ms);
     open_source(scene);
     CHECK_EQ(nilai_kafka_transaction_sink_create(
                  &(struct nilai_kafka_sink_options){.kafka = scene->properties,
                                                     .kafka_count = 2,
                                                     .input_topics = inputs,
                                                     .input_topic_count = 1,
-                                                    .topics = {"out"},
+                                                    .topics = {"out",
+                                                               [NILAI_OUTPUT_STATE] = "state"},
                                                     .source = scene->source,
                                                     .wake = wake},
                  "g-test-0", 10000, &scene->sink, &scene->error),
              NILAI_OK);
+}
+
+static void scene_open(struct scene *scene)
+{
+    scene_open_with(scene, "transaction.timeout.ms", TIMEOUT_MS);
 }
 
 static void scene_close(struct scene *scene)
@@ -160,8 +169,9 @@ static void will_answer(struct scene *scene, int16_t request, rd_kafka_resp_err_
     rd_kafka_mock_push_request_errors(scene->cluster, request, 1, code);
 }
 
-/* All values that the output topic holds, as one text. */
-static void read_output(struct scene *scene, char *text, size_t size)
+/* All values that a partition holds, as one text. */
+static void read_topic(struct scene *scene, const char *topic, int32_t partition, char *text,
+                       size_t size)
 {
     char error[256];
     rd_kafka_conf_t *settings = rd_kafka_conf_new();
@@ -175,7 +185,7 @@ static void read_output(struct scene *scene, char *text, size_t size)
     rd_kafka_t *reader = rd_kafka_new(RD_KAFKA_CONSUMER, settings, error, sizeof error);
     CHECK(reader != NULL);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, "out", 0)->offset = RD_KAFKA_OFFSET_BEGINNING;
+    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = RD_KAFKA_OFFSET_BEGINNING;
     CHECK_EQ(rd_kafka_assign(reader, list), RD_KAFKA_RESP_ERR_NO_ERROR);
     rd_kafka_topic_partition_list_destroy(list);
     size_t used = 0;
@@ -215,7 +225,7 @@ TEST(what_is_put_during_a_commit_comes_after_it)
     }
     commit(&scene);
     check_word(&scene, NILAI_COMMIT_DONE);
-    read_output(&scene, text, sizeof text);
+    read_topic(&scene, "out", 0, text, sizeof text);
     for (int number = 0; number < 12; number++)
         used += (size_t)snprintf(expected + used, sizeof expected - used, "%d ", number);
     CHECK_TEXT(text, expected);
@@ -290,6 +300,47 @@ TEST(fencing_by_another_process_differs_from_being_late)
     commit(&scene);
     CHECK_EQ(wait_for_word(&scene, &state), NILAI_CONFIG);
     CHECK(strstr(scene.error.text, "instance") != NULL);
+    scene_close(&scene);
+}
+
+/* Goal: unless somebody says otherwise, a transaction may be open for no longer than its process may
+ * be silent.
+ * Method: a short session, and being fenced after it: that is being late. */
+TEST(a_transaction_is_over_with_the_session)
+{
+    struct scene scene;
+    scene_open_with(&scene, "session.timeout.ms", SESSION_MS);
+    CHECK_EQ(put(&scene, 1), NILAI_OK);
+    nanosleep(&(struct timespec){.tv_sec = SESSION_MS / 1000, .tv_nsec = 500000000}, NULL);
+    will_answer(&scene, API_ADD_OFFSETS, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+    commit(&scene);
+    check_word(&scene, NILAI_COMMIT_ABORTED);
+    scene_close(&scene);
+}
+
+/* Goal: a record of the journal goes where it is told, in order.
+ * Method: two partitions in turn over two transactions; one is read back. */
+TEST(the_journal_goes_where_it_is_told)
+{
+    enum { SIZE = 8 };
+    struct scene scene;
+    char text[64] = "";
+    scene_open(&scene);
+    for (int number = 0; number < SIZE; number++) {
+        char value = (char)('a' + number);
+        CHECK_EQ(nilai_sink_put(scene.sink,
+                                &(struct nilai_output){.topic = NILAI_OUTPUT_STATE,
+                                                       .partition = number % 2,
+                                                       .value = &value,
+                                                       .value_size = 1}),
+                 NILAI_OK);
+        if (number % 4 == 3) {
+            commit(&scene);
+            check_word(&scene, NILAI_COMMIT_DONE);
+        }
+    }
+    read_topic(&scene, "state", 1, text, sizeof text);
+    CHECK_TEXT(text, "b d f h ");
     scene_close(&scene);
 }
 

@@ -286,12 +286,12 @@ class StateLog(Scene):
     def test_heads_are_deleted_when_a_broker_comes_back(self):
         self.write(2, [b"x "] * 10)
         self.assertEqual(self.probe.mark(2), "10")
-        self.kafka.freeze(1)
+        self.kafka.kill(1)
         try:
             self.assertEqual(self.probe.trim(2, 5), "ok")
             time.sleep(13)  # longer than one try
         finally:
-            self.kafka.thaw(1)
+            self.kafka.start(1)
         self.wait_for_low(2, 5)
 
     def test_closing_does_not_wait_for_a_broker_that_stands_still(self):

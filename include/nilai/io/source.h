@@ -50,7 +50,9 @@ struct nilai_source_ops {
     /* The offset after the newest message, as far as known; -1: not known. */
     int64_t (*high)(struct nilai_source *source, uint32_t topic, int32_t partition);
     /* The offset of the oldest message that is still there, as far as known; -1: not known.
-     * Known at the latest when the first message or the end was taken. */
+     * Known at the latest when the first message or the end was taken, and not older than that;
+     * before, it may be what it was at an earlier assignment. Reading from a place before it goes
+     * on at it without a word, so whoever minds compares. */
     int64_t (*low)(struct nilai_source *source, uint32_t topic, int32_t partition);
     /* Reads everything that is assigned from other places: `list` is the whole assignment, with
      * `start` and `skip` as `assigned` would fill them. What arrived and was not taken is dropped;
