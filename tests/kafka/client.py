@@ -3,8 +3,8 @@
 import time
 from typing import NamedTuple, Optional
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka import OFFSET_BEGINNING
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 TIMEOUT_S = 60
@@ -158,3 +158,35 @@ def leaders(bootstrap, topic):
     metadata = AdminClient({"bootstrap.servers": bootstrap}).list_topics(topic, timeout=TIMEOUT_S)
     return [metadata.topics[topic].partitions[p].leader
             for p in range(len(metadata.topics[topic].partitions))]
+
+
+def delete_records(bootstrap, topic, offsets):
+    """Deletes what lies before the offset of each partition."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    places = [TopicPartition(topic, partition, offset) for partition, offset in enumerate(offsets)]
+    for future in admin.delete_records(places).values():
+        future.result(TIMEOUT_S)
+
+
+def delete_topic(bootstrap, topic):
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.delete_topics([topic], operation_timeout=TIMEOUT_S)[topic].result(TIMEOUT_S)
+
+
+def set_offsets(bootstrap, group, topic, offsets):
+    """Commits offsets for a group without members; those of the dead are waited for."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    places = [TopicPartition(topic, partition, offset) for partition, offset in enumerate(offsets)]
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            request = ConsumerGroupTopicPartitions(group, places)
+            answer = admin.alter_consumer_group_offsets([request])[group].result(TIMEOUT_S)
+            errors = [place.error for place in answer.topic_partitions if place.error]
+            if not errors:
+                return
+            raise KafkaException(errors[0])
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)

@@ -7,6 +7,7 @@ there, without help; they end in order; and a reader with read_committed has see
 and each dead letter once.
 """
 
+import functools
 import os
 import pathlib
 import signal
@@ -21,6 +22,29 @@ from kafka.test_run import quiet_environment
 
 CATCH_UP_S = 120
 LOAD_S = 120 # for so long a load has events; it is ended by us
+
+
+class LiveScene(test_run.Scene):
+    """A scene with one input topic, which may forget what the test has kept."""
+
+    def __init__(self, bootstrap, name, **settings):
+        super().__init__(bootstrap, name, **settings)
+        self.inputs = self.inputs[:1]
+        self.settings["input.topics"] = self.inputs[0]
+        self.state = None
+        if "state.topic" in known_settings():
+            self.state = self.settings.setdefault("state.topic", f"{name}.state")
+        self.kept = {}
+
+    def keep_input(self):
+        """Remembers what is in the input now: it is about to be deleted."""
+        for record in client.read_all(self.bootstrap, *self.inputs):
+            self.kept[record.topic, record.partition, record.offset] = record
+
+    def input_records(self, *topics):
+        read = {(record.topic, record.partition, record.offset): record
+                for record in super().input_records(*topics)}
+        return [record for _, record in sorted((self.kept | read).items())]
 
 
 class Faults(test_exactly_once.ExactlyOnce):
@@ -38,13 +62,10 @@ class Faults(test_exactly_once.ExactlyOnce):
 
     def live_scene(self, name, partitions=8, config=None, **settings):
         """One input topic; everything is made before the first process comes."""
-        scene = self.scene(name, **({"kafka__bootstrap__servers": self.nilai_bootstrap(),
-                                     "topics__replication": str(min(3, len(self.kafka.nodes)))}
-                                    | settings))
-        scene.inputs = scene.inputs[:1]
-        scene.settings["input.topics"] = scene.inputs[0]
-        if "state.topic" in known_settings():
-            scene.settings.setdefault("state.topic", f"{name}.state")
+        scene = LiveScene(self.kafka.bootstrap, name,
+                          **({"kafka__bootstrap__servers": self.nilai_bootstrap(),
+                              "topics__replication": str(min(3, len(self.kafka.nodes)))}
+                             | settings))
         client.create_topic(self.kafka.bootstrap, scene.inputs[0], partitions, config=config)
         scene.wait_for_inputs()
         if len(self.kafka.nodes) > 1:
@@ -173,6 +194,7 @@ def peak_rss_mib(process):
     raise ValueError("no VmHWM")
 
 
+@functools.cache
 def known_settings():
     return subprocess.run([test_run.BINARY, "help", "settings"], capture_output=True, text=True,
                           env=quiet_environment(), check=True).stdout

@@ -102,6 +102,10 @@ class Scene:
                 time.sleep(0.1)
         raise TimeoutError("topics that were made are not known")
 
+    def input_records(self, *topics):
+        """All that ever was in these input topics, or in all."""
+        return client.read_all(self.bootstrap, *(topics or self.inputs))
+
     def published(self):
         """The records of both change topics, by customer, in the order of their topics."""
         changes = collections.defaultdict(list)
@@ -142,7 +146,7 @@ def merged(partition_topics):
 
 def reference(scene, dead_places, directory):
     """What replay publishes: {key: [(seq, topic, value with the run's cause)]}."""
-    topics = [client.read_all(scene.bootstrap, topic) for topic in scene.inputs]
+    topics = [scene.input_records(topic) for topic in scene.inputs]
     partitions = client.partition_count(scene.bootstrap, scene.inputs[0])
     changes = collections.defaultdict(list)
     applied = 0
@@ -266,7 +270,7 @@ class Run(unittest.TestCase):
     def check_dead_letters(self, scene, dead):
         """Each is whole, and replay refuses it for the same reason (where it can know)."""
         inputs = {(record.topic, record.partition, record.offset): record
-                  for record in client.read_all(self.kafka.bootstrap, *scene.inputs)}
+                  for record in scene.input_records()}
         places, sampled = set(), collections.Counter()
         for letter in dead:
             errors = {name.removeprefix("__connect.errors."): value.decode()
