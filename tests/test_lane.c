@@ -46,7 +46,8 @@ static enum nilai_lane_gap gap_of(int64_t committed, int64_t oldest)
     const struct nilai_position position = {.offsets = {committed}, .clock_ms = -1};
     struct nilai_lane *lane = nilai_lane_create(&options, &position, 0);
     uint32_t taken;
-    CHECK_EQ(nilai_lane_fill(lane, &source.base, &taken), NILAI_OK);
+    CHECK_EQ(nilai_lane_load(lane, 0, NULL), NILAI_OK);
+    CHECK_EQ(nilai_lane_fill(lane, &source.base, &taken, NULL), NILAI_OK);
     CHECK(taken > 0);
     enum nilai_lane_gap gap = nilai_lane_take_gap(lane);
     CHECK_EQ(nilai_lane_take_gap(lane), NILAI_GAP_NONE); /* told once */

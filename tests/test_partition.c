@@ -82,7 +82,7 @@ static void run_turn(struct nilai_partition *partition, const struct nilai_event
                      size_t count, int64_t clock_ms, struct log *log)
 {
     static struct nilai_effects effects;
-    const struct nilai_turn turn = {events, count, clock_ms};
+    const struct nilai_turn turn = {.events = events, .count = count, .clock_ms = clock_ms};
     bool done = false;
     nilai_partition_begin(partition, &turn);
     while (!done) {
@@ -464,7 +464,7 @@ TEST(the_memory_limit_is_reached_with_a_status)
         snprintf(name, sizeof name, "c%d", i);
         struct nilai_event event = purchase_of(name, "a", TEST_START_MS);
         const struct nilai_event *list[] = {&event};
-        const struct nilai_turn turn = {list, 1, -1};
+        const struct nilai_turn turn = {.events = list, .count = 1, .clock_ms = -1};
         nilai_partition_begin(partition, &turn);
         status = nilai_partition_step(partition, &effects, &done);
     }

@@ -175,8 +175,14 @@ static void source_close(struct nilai_source *base)
 }
 
 static const struct nilai_source_ops memory_source_ops
-    = {source_poll, source_take,    source_give_back, source_headers,
-       source_high, source_restart, source_leave,     source_close};
+    = {.poll = source_poll,
+       .take = source_take,
+       .give_back = source_give_back,
+       .headers = source_headers,
+       .high = source_high,
+       .restart = source_restart,
+       .leave = source_leave,
+       .close = source_close};
 
 /* --- The sink --------------------------------------------------------------------------- */
 

@@ -47,7 +47,7 @@ static void make_event(struct subject *subject, uint32_t at, uint32_t customer)
 
 static double run_turn(struct subject *subject)
 {
-    const struct nilai_turn turn = {list, TURN, -1};
+    const struct nilai_turn turn = {.events = list, .count = TURN, .clock_ms = -1};
     bool done = false;
     uint64_t start_ns = nilai_clock_thread_cpu_ns();
     nilai_partition_begin(subject->partition, &turn);

@@ -1,5 +1,6 @@
 #include "nilai/run/config.h"
 
+#include "nilai/base/hash.h"
 #include "nilai/base/machine.h"
 #include "nilai/base/nearest.h"
 #include "nilai/event/utf8.h"
@@ -373,4 +374,52 @@ struct nilai_decode_rules nilai_config_decode_rules(const struct nilai_config *c
     };
     memcpy(rules.base_currency, config->model.currency, sizeof rules.base_currency);
     return rules;
+}
+
+/* Raised when the program computes something else than before from the same settings. */
+enum { RESULTS_VERSION = 1 };
+
+static bool decides_results(const char *path)
+{
+    static const char *const which[] = {"currency.", "value.",          "erase.",      "alerts.",
+                                        "model.",    "time.max_future", "input.format"};
+    for (size_t index = 0; index < NILAI_ARRAY_LEN(which); index++) {
+        if (strncmp(path, which[index], strlen(which[index])) == 0)
+            return true;
+    }
+    return false;
+}
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    return nilai_hash_seeded(text, strlen(text), hash);
+}
+
+uint64_t nilai_config_inputs_hash(const struct nilai_config *config)
+{
+    char value[NILAI_SETTING_VALUE_SIZE];
+    uint64_t hash = hash_text(0, config->group);
+    for (size_t topic = 0; topic < config->input_topic_count; topic++)
+        hash = hash_text(hash, config->input_topics[topic]);
+    nilai_setting_format(nilai_setting_find("time.day_offset"), config, value);
+    return hash_text(hash, value);
+}
+
+uint64_t nilai_config_results_hash(const struct nilai_config *config)
+{
+    char value[NILAI_SETTING_VALUE_SIZE];
+    uint64_t hash = RESULTS_VERSION, rates = 0;
+    for (size_t index = 0; index < nilai_setting_count; index++) {
+        const struct nilai_setting *setting = &nilai_settings[index];
+        if (!decides_results(setting->path) || strcmp(setting->path, "model.name") == 0)
+            continue;
+        nilai_setting_format(setting, config, value);
+        hash = hash_text(hash_text(hash, setting->path), value);
+    }
+    for (size_t index = 0; index < config->rate_count; index++) { /* in any order */
+        nilai_number_format(config->rates[index].rate, value);
+        rates += hash_text(nilai_hash(config->rates[index].code, sizeof config->rates[index].code),
+                           value);
+    }
+    return nilai_hash_seeded(&rates, sizeof rates, hash);
 }

@@ -172,6 +172,15 @@ static void take(struct queue *queue, int64_t now_ms)
         queue->empty_since_ms = now_ms;
 }
 
+/* Whether an event is of the future is judged by the wall time of the turn that takes it, and of no
+ * other: then the turn alone says what comes of it. */
+static void forget_verdict(const struct nilai_merge *merge, const struct queue *queue)
+{
+    struct nilai_arrival *head = head_of(merge, queue);
+    if (head != NULL)
+        head->judged = false; /* it was good: a bad one was taken at once */
+}
+
 /* Moves the bad events at the head of a queue into the batch; true: the head is good now. */
 static bool shed_bad(struct nilai_merge *merge, uint32_t topic,
                      const struct nilai_decoder *decoder, int64_t now_ms, int64_t wall_ms,
@@ -179,7 +188,8 @@ static bool shed_bad(struct nilai_merge *merge, uint32_t topic,
 {
     struct queue *queue = &merge->queues[topic];
     struct nilai_arrival *head;
-    while ((head = head_of(merge, queue)) != NULL && head->input.offset < queue->hold) {
+    while ((head = head_of(merge, queue)) != NULL && head->input.offset < queue->hold
+           && batch->bad_count < NILAI_BATCH_MAX) {
         struct nilai_reject reject;
         if (!head->bad && !head->judged
             && !nilai_decode_check_time(decoder, &head->event, wall_ms, &reject)) {
@@ -189,8 +199,6 @@ static bool shed_bad(struct nilai_merge *merge, uint32_t topic,
         head->judged = true;
         if (!head->bad)
             return true;
-        if (batch->bad_count == NILAI_BATCH_MAX)
-            return false;
         batch->bad_topics[batch->bad_count] = topic;
         batch->bad[batch->bad_count++] = head;
         take(queue, now_ms);
@@ -204,8 +212,10 @@ void nilai_merge_form(struct nilai_merge *merge, const struct nilai_decoder *dec
     batch->count = 0;
     batch->bad_count = 0;
     batch->wake_ms = INT64_MAX;
-    for (uint32_t topic = 0; topic < merge->options.topic_count; topic++)
+    for (uint32_t topic = 0; topic < merge->options.topic_count; topic++) {
         NILAI_ASSERT(merge->queues[topic].taken == 0);
+        forget_verdict(merge, &merge->queues[topic]);
+    }
 
     while (batch->count < NILAI_BATCH_MAX && batch->bad_count < NILAI_BATCH_MAX) {
         struct queue *best = NULL;

@@ -124,7 +124,8 @@ static bool write_dead_letter(struct replay *replay, const struct nilai_record *
 
 static int run_turn(struct replay *replay, int64_t clock_ms)
 {
-    const struct nilai_turn turn = {replay->events, replay->event_count, clock_ms};
+    const struct nilai_turn turn = {
+        .events = replay->events, .count = replay->event_count, .clock_ms = clock_ms};
     bool done = false;
     nilai_partition_begin(replay->partition, &turn);
     while (!done) {

@@ -163,6 +163,7 @@ static enum nilai_status prepare_topics(struct nilai_server *server, struct nila
                         [NILAI_OUTPUT_CUSTOMERS]
                         = config->customers_feed ? config->customers_topic : NULL,
                         [NILAI_OUTPUT_DEAD_LETTER] = config->dead_letter_topic},
+            .state = server->options.emulated ? NULL : config->state_topic,
             .create = config->topics_create,
             .replication = (int32_t)config->topics_replication,
             .emulated = server->options.emulated,
@@ -195,6 +196,8 @@ static enum nilai_status create_loops(struct nilai_server *server, struct nilai_
                 .config = server->options.config,
                 .number = server->loop_count,
                 .partition_count = server->layout.partition_count,
+                /* The emulated brokers have no transactions to speak of and delete no heads. */
+                .journal = !server->options.emulated,
                 .marks = server->options.exit_at_end ? &server->marks : NULL,
                 .connect_timeout_ms = server->options.connect_timeout_ms,
                 .budget = &server->budget,

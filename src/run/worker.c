@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nilai/base/hash.h"
 #include "nilai/base/log.h"
 #include "nilai/run/emit.h"
 #include "nilai/run/lane.h"
@@ -16,6 +17,9 @@ enum {
     SETTLE_POLL_MS = 10,
     SETTLE_POLLS_MAX = 3000, /* 30 s: the group takes partitions from those who linger */
     SETTLE_COMMITS_MAX = 3,  /* a commit may be refused for a passing reason */
+    COMMIT_OUTPUTS_MAX = 50000, /* messages; then a commit is due before its time */
+    PROGRESS_EVERY_MS = 5000,
+    LOAD_PAUSE_MS = 1, /* the log wakes its reader, too */
 };
 
 struct nilai_worker {
@@ -33,7 +37,15 @@ struct nilai_worker {
     bool step_done;
     bool commit_running;
     int commits_refused; /* since `settle` began */
-    bool feed_waits;
+    /* A commit that is being put together: no turn begins before it is complete. */
+    bool commit_waits;     /* for room in the sink */
+    bool commit_half_lane; /* the journal of `commit_lane` is put in part */
+    size_t commit_lane, commit_used;
+    uint32_t outputs; /* put since the last commit was begun */
+    bool start_reading; /* lanes have loaded that nothing is read for yet */
+    uint64_t opened;    /* lanes so far */
+    uint64_t settings;  /* hash of what results depend on */
+    int64_t progress_at_ms;
     bool taken_back; /* by the sink: lanes with something to commit have gone too far */
     bool unsettled; /* what was last given up was not committed */
     bool assigned; /* the group has said what is ours, which may be nothing */
@@ -66,12 +78,11 @@ static enum nilai_status ask_sink(struct nilai_worker *worker)
 }
 
 /* Likewise the source. State cannot go on over a log that began anew; a start builds it again. */
-static enum nilai_status judge_fill(struct nilai_worker *worker, enum nilai_status filled)
+static enum nilai_status judge_fill(struct nilai_worker *worker, const struct nilai_lane *lane,
+                                    enum nilai_status filled)
 {
     if (filled == NILAI_INVALID)
-        return fail(worker, NILAI_UNREACHABLE,
-                    "an input topic went back to offsets that were read already: was it made "
-                    "anew, or lost its end? start again to read what is there now");
+        return nilai_lane_phase(lane) == NILAI_LANE_REPLAYING ? NILAI_CONFIG : NILAI_UNREACHABLE;
     enum nilai_status status = nilai_source_poll(worker->options.source, &worker->error);
     return status != NILAI_OK ? status : fail(worker, NILAI_FAILED, "messages cannot be read");
 }
@@ -101,21 +112,33 @@ static enum nilai_status put_bad(struct nilai_worker *worker)
         if (status != NILAI_OK)
             return checked_put(worker, status);
         count(worker, NILAI_COUNTER_BAD + arrival->reject.class, 1);
+        worker->outputs++;
     }
     return NILAI_OK;
 }
 
+static void note_change(struct nilai_worker *worker, const struct nilai_effect *effect)
+{
+    count(worker, effect->change.is_band ? NILAI_COUNTER_CHURN_RISK : NILAI_COUNTER_VALUE_SEGMENT,
+          1);
+    worker->outputs++;
+    if (worker->options.observe != NULL)
+        worker->options.observe(worker->options.observe_context, effect);
+}
+
+/* Publishes changes; the journal has a mark of each, and of each erasure. */
 static enum nilai_status put_effects(struct nilai_worker *worker)
 {
     for (; worker->next_effect < worker->effects.count; worker->next_effect++) {
         const struct nilai_effect *effect = &worker->effects.list[worker->next_effect];
-        enum nilai_status status = nilai_emit_change(worker->emitter, effect);
+        enum nilai_status status = nilai_lane_make_room(worker->busy, worker->options.sink);
+        if (status == NILAI_OK && !effect->erased)
+            status = nilai_emit_change(worker->emitter, effect);
         if (status != NILAI_OK)
             return checked_put(worker, status);
-        count(worker,
-              effect->change.is_band ? NILAI_COUNTER_CHURN_RISK : NILAI_COUNTER_VALUE_SEGMENT, 1);
-        if (worker->options.observe != NULL)
-            worker->options.observe(worker->options.observe_context, effect);
+        nilai_lane_published(worker->busy, effect);
+        if (!effect->erased)
+            note_change(worker, effect);
     }
     return NILAI_OK;
 }
@@ -141,16 +164,19 @@ static bool forget_touched(void *context, struct nilai_text id,
     return true;
 }
 
-static void finish_turn(struct nilai_worker *worker)
+static enum nilai_status finish_turn(struct nilai_worker *worker)
 {
     struct nilai_lane *lane = worker->busy;
     bool suppressed = nilai_lane_is_suppressed(lane);
     count(worker, suppressed ? NILAI_COUNTER_REPLAYED : NILAI_COUNTER_EVENTS,
           nilai_lane_batch(lane)->count);
-    nilai_lane_finish(lane, worker->options.source);
     if (suppressed && worker->options.config->customers_feed)
         nilai_partition_take_touched(nilai_lane_state(lane), forget_touched, NULL);
     worker->busy = NULL;
+    enum nilai_status status = nilai_lane_finish(lane, worker->options.source);
+    if (status == NILAI_INVALID)
+        return fail(worker, NILAI_CONFIG, "the journal cannot be read to its end");
+    return status == NILAI_OK ? status : fail(worker, status, "out of memory for a restore");
 }
 
 /* The list of erased customers holds a bounded number; a full one is emptied amid a turn. */
@@ -180,9 +206,7 @@ static enum nilai_status advance_turn(struct nilai_worker *worker)
         if (status == NILAI_OK)
             status = step(worker);
     }
-    if (status == NILAI_OK)
-        finish_turn(worker);
-    return status;
+    return status == NILAI_OK ? finish_turn(worker) : status;
 }
 
 static void begin_turn(struct nilai_worker *worker, struct nilai_lane *lane)
@@ -200,9 +224,10 @@ static enum nilai_status find_turn(struct nilai_worker *worker, int64_t *wake_ms
     for (size_t tried = 0; tried < worker->lane_count; tried++) {
         struct nilai_lane *lane = worker->lanes[worker->next_lane++ % worker->lane_count];
         uint32_t taken;
-        enum nilai_status status = nilai_lane_fill(lane, worker->options.source, &taken);
+        enum nilai_status status
+            = nilai_lane_fill(lane, worker->options.source, &taken, &worker->error);
         if (status != NILAI_OK)
-            return judge_fill(worker, status);
+            return judge_fill(worker, lane, status);
         if (nilai_lane_begin(lane, worker->now_ms, worker->wall_ms, wake_ms)) {
             begin_turn(worker, lane);
             return NILAI_OK;
@@ -211,10 +236,21 @@ static enum nilai_status find_turn(struct nilai_worker *worker, int64_t *wake_ms
     return NILAI_MISSING;
 }
 
-/* Works off what is there, for a bounded number of turns. */
+static bool is_commit_due(const struct nilai_worker *worker)
+{
+    int64_t since_ms = worker->now_ms - worker->committed_at_ms;
+    return !worker->commit_running
+           && (since_ms >= worker->options.config->commit_interval_ms
+               || worker->outputs >= COMMIT_OUTPUTS_MAX);
+}
+
+/* Works off what is there, for a bounded number of turns. Between two of them a commit that is due
+ * comes first: with a slow sink there may be no other moment without a turn at hand. */
 static enum nilai_status pump(struct nilai_worker *worker, int64_t *wake_ms)
 {
     for (int turn = 0; turn < TURNS_PER_ROUND; turn++) {
+        if (worker->busy == NULL && turn > 0 && is_commit_due(worker))
+            break;
         if (worker->busy == NULL) {
             enum nilai_status found = find_turn(worker, wake_ms);
             if (found != NILAI_OK)
@@ -251,25 +287,48 @@ static enum nilai_status put_feed(struct nilai_worker *worker)
         if (nilai_lane_is_dirty(worker->lanes[lane]))
             status = nilai_emit_feed(worker->emitter, nilai_lane_state(worker->lanes[lane]));
     }
-    worker->feed_waits = status == NILAI_AGAIN;
-    return checked_put(worker, status);
+    return status;
 }
 
-/* NILAI_AGAIN: the sink has no room for the feed yet; no turn may begin before it has. */
+/* The journals, and the positions with them. */
+static enum nilai_status put_journals(struct nilai_worker *worker)
+{
+    for (; worker->commit_lane < worker->lane_count; worker->commit_lane++) {
+        struct nilai_lane *lane = worker->lanes[worker->commit_lane];
+        if (!worker->commit_half_lane && !nilai_lane_wants_commit(lane, worker->now_ms))
+            continue;
+        worker->commit_half_lane = true;
+        enum nilai_status status
+            = nilai_lane_put_journal(lane, worker->options.sink, worker->now_ms);
+        if (status != NILAI_OK)
+            return status;
+        worker->commit_half_lane = false;
+        struct nilai_position *position = &worker->positions[worker->commit_used++];
+        nilai_lane_position(lane, position);
+        nilai_lane_commit_begun(lane, position);
+    }
+    return NILAI_OK;
+}
+
+static void forget_commit(struct nilai_worker *worker)
+{
+    worker->commit_waits = worker->commit_half_lane = false;
+    worker->commit_lane = worker->commit_used = 0;
+}
+
+/* NILAI_AGAIN: the sink has no room for all of it yet. */
 static enum nilai_status begin_commit(struct nilai_worker *worker)
 {
     NILAI_ASSERT(worker->busy == NULL && !worker->commit_running);
     enum nilai_status status = put_feed(worker);
+    if (status == NILAI_OK)
+        status = put_journals(worker);
+    worker->commit_waits = status == NILAI_AGAIN;
     if (status != NILAI_OK)
-        return status;
+        return checked_put(worker, status);
 
-    size_t used = 0;
-    for (size_t lane = 0; lane < worker->lane_count; lane++) {
-        if (!nilai_lane_is_dirty(worker->lanes[lane]))
-            continue;
-        nilai_lane_position(worker->lanes[lane], &worker->positions[used]);
-        nilai_lane_commit_begun(worker->lanes[lane], &worker->positions[used++]);
-    }
+    size_t used = worker->commit_used;
+    forget_commit(worker);
     if (used == 0)
         return NILAI_OK;
     status = nilai_sink_commit(worker->options.sink, worker->positions, used);
@@ -277,6 +336,7 @@ static enum nilai_status begin_commit(struct nilai_worker *worker)
         return fail(worker, NILAI_FAILED, "a commit cannot be begun");
     worker->commit_running = true;
     worker->committed_at_ms = worker->now_ms;
+    worker->outputs = 0;
     return NILAI_OK;
 }
 
@@ -309,12 +369,10 @@ static enum nilai_status poll_sink(struct nilai_worker *worker, int timeout_ms)
 
 static enum nilai_status commit_if_due(struct nilai_worker *worker)
 {
-    if (worker->busy != NULL || worker->commit_running)
+    if (worker->busy != NULL || worker->commit_running
+        || (!worker->commit_waits && !is_commit_due(worker)))
         return NILAI_OK;
-    int64_t since_ms = worker->now_ms - worker->committed_at_ms;
-    if (!worker->feed_waits && since_ms < worker->options.config->commit_interval_ms)
-        return NILAI_OK;
-    return is_dirty(worker) ? begin_commit(worker) : NILAI_OK;
+    return begin_commit(worker);
 }
 
 /* One step towards everything being published and committed; true: it is, or cannot be. */
@@ -324,7 +382,8 @@ static bool settle_step(struct nilai_worker *worker, enum nilai_status *status)
         return true;
     *status = worker->busy != NULL ? advance_turn(worker) : NILAI_OK;
     if (*status == NILAI_OK && !worker->commit_running) {
-        if (worker->commits_refused >= SETTLE_COMMITS_MAX || !is_dirty(worker))
+        if (worker->commits_refused >= SETTLE_COMMITS_MAX
+            || (!worker->commit_waits && !is_dirty(worker)))
             return true;
         *status = begin_commit(worker);
     }
@@ -357,7 +416,8 @@ static void settle(struct nilai_worker *worker)
 /* Whether anything was put that no commit holds. */
 static bool is_ahead(const struct nilai_worker *worker)
 {
-    return worker->busy != NULL || worker->commit_running || is_dirty(worker);
+    return worker->busy != NULL || worker->commit_running || worker->commit_waits
+           || is_dirty(worker);
 }
 
 /* Has the sink take back what belongs to partitions that are no longer ours: else it would
@@ -385,7 +445,7 @@ static void take_back(struct nilai_worker *worker)
 static void drop_lane(struct nilai_worker *worker, struct nilai_lane *lane)
 {
     if (worker->busy == lane) {
-        nilai_lane_finish(lane, worker->options.source);
+        nilai_lane_break_off(lane, worker->options.source);
         worker->busy = NULL;
     }
     nilai_lane_destroy(lane, worker->options.source);
@@ -401,7 +461,8 @@ static uint64_t lag_of(struct nilai_worker *worker, struct nilai_lane *lane)
 {
     uint64_t lag = 0;
     struct nilai_position position;
-    if (lane == worker->busy || nilai_lane_phase(lane) == NILAI_LANE_FINISHED)
+    if (lane == worker->busy || nilai_lane_phase(lane) == NILAI_LANE_FINISHED
+        || nilai_lane_phase(lane) == NILAI_LANE_LOADING)
         return 0;
     int64_t reading[NILAI_INPUT_TOPICS_MAX];
     nilai_lane_position(lane, &position);
@@ -430,6 +491,47 @@ static void tell_gap(struct nilai_lane *lane)
                   nilai_lane_partition(lane));
 }
 
+static bool is_restoring(const struct nilai_lane *lane)
+{
+    return nilai_lane_phase(lane) == NILAI_LANE_LOADING
+           || nilai_lane_phase(lane) == NILAI_LANE_REPLAYING;
+}
+
+static void tell_restored(struct nilai_worker *worker, struct nilai_lane *lane)
+{
+    struct nilai_lane_restored restored;
+    if (!nilai_lane_take_restored(lane, worker->now_ms, &restored) || !restored.found)
+        return;
+    count(worker, NILAI_COUNTER_RESTORED_BYTES, restored.image_bytes);
+    count(worker, NILAI_COUNTER_DIFFERENCES, restored.differences);
+    nilai_log(restored.differences > 0 ? NILAI_LOG_ERROR : NILAI_LOG_INFO,
+              "partition %" PRId32 ": restored %" PRIu64 " customers from %" PRIu64
+              " bytes of images in %.1f s and %" PRIu64 " turns in %.1f s; differences %" PRIu64,
+              nilai_lane_partition(lane), restored.customers, restored.image_bytes,
+              (double)restored.load_ms / 1000, restored.turns, (double)restored.replay_ms / 1000,
+              restored.differences);
+}
+
+static void tell_progress(struct nilai_worker *worker)
+{
+    uint64_t loading = 0, replaying = 0, read = 0, all = 0;
+    for (size_t index = 0; index < worker->lane_count; index++) {
+        uint64_t lane_read, lane_all;
+        nilai_lane_progress(worker->lanes[index], &lane_read, &lane_all);
+        read += lane_read;
+        all += lane_all;
+        loading += nilai_lane_phase(worker->lanes[index]) == NILAI_LANE_LOADING;
+        replaying += nilai_lane_phase(worker->lanes[index]) == NILAI_LANE_REPLAYING;
+    }
+    if (loading + replaying == 0 || worker->now_ms - worker->progress_at_ms < PROGRESS_EVERY_MS)
+        return;
+    worker->progress_at_ms = worker->now_ms;
+    nilai_log(NILAI_LOG_INFO,
+              "restoring: %" PRIu64 " partitions load (record %" PRIu64 " of %" PRIu64 "), %" PRIu64
+              " replay",
+              loading, read, all, replaying);
+}
+
 /* Looks at what is too dear to be counted along the way; false: memory is used up. */
 static bool survey(struct nilai_worker *worker)
 {
@@ -437,14 +539,19 @@ static bool survey(struct nilai_worker *worker)
     uint64_t customers = 0, memory = 0, lag = 0, replaying = 0;
     for (size_t index = 0; index < worker->lane_count; index++) {
         struct nilai_lane *lane = worker->lanes[index];
+        struct nilai_partition *state = nilai_lane_state(lane);
+        if (state == NULL)
+            continue;
         struct nilai_table_stats stats;
-        nilai_table_stats(nilai_partition_table(nilai_lane_state(lane)), &stats);
+        nilai_table_stats(nilai_partition_table(state), &stats);
         customers += stats.customers;
-        memory += nilai_partition_memory_bytes(nilai_lane_state(lane));
+        memory += nilai_partition_memory_bytes(state);
         lag += lag_of(worker, lane);
-        replaying += nilai_lane_phase(lane) == NILAI_LANE_REPLAYING;
+        replaying += is_restoring(lane);
         tell_gap(lane);
+        tell_restored(worker, lane);
     }
+    tell_progress(worker);
     nilai_counter_set(counters, NILAI_COUNTER_CUSTOMERS, customers);
     nilai_counter_set(counters, NILAI_COUNTER_MEMORY_BYTES, memory);
     nilai_counter_set(counters, NILAI_COUNTER_LAG, lag);
@@ -472,8 +579,10 @@ static void on_revoked(void *context, bool lost)
     (void)survey(worker); /* so that the last figures are those of the end */
     for (size_t index = 0; index < worker->lane_count; index++) {
         struct nilai_lane *lane = worker->lanes[index];
-        /* Half of a turn cannot be taken up again. */
-        if (lane == worker->busy || (worker->taken_back && nilai_lane_is_dirty(lane))) {
+        /* Half of a turn cannot be taken up again; nor a journal of which somebody else may have
+         * read another end. */
+        bool gone_too_far = worker->taken_back || worker->options.state_log != NULL;
+        if (lane == worker->busy || (gone_too_far && nilai_lane_is_dirty(lane))) {
             drop_lane(worker, lane);
             continue;
         }
@@ -482,7 +591,8 @@ static void on_revoked(void *context, bool lost)
     }
     worker->taken_back = false;
     worker->lane_count = 0;
-    worker->feed_waits = false;
+    worker->start_reading = false;
+    forget_commit(worker);
     worker->assigned = false; /* the group is about to say what comes instead */
 }
 
@@ -523,6 +633,14 @@ static struct nilai_lane *take_parked(struct nilai_worker *worker,
     return NULL;
 }
 
+/* Random, as far as the process's seed is, and other than any before. */
+static uint64_t next_writer(struct nilai_worker *worker)
+{
+    const uint64_t which[] = {worker->options.number, ++worker->opened};
+    uint64_t writer = nilai_hash_seeded(which, sizeof which, worker->options.hash_seed);
+    return writer != 0 ? writer : 1;
+}
+
 static struct nilai_lane *open_lane(struct nilai_worker *worker,
                                     const struct nilai_position *committed)
 {
@@ -540,6 +658,13 @@ static struct nilai_lane *open_lane(struct nilai_worker *worker,
                              .hash_seed = worker->options.hash_seed},
                   .erase_remember_ms = config->erase_remember_ms,
                   .feed = config->customers_feed},
+        .log = worker->options.state_log,
+        .log_name = config->state_topic,
+        .inputs = worker->options.inputs_hash,
+        .settings = worker->settings,
+        .writer = next_writer(worker),
+        .image_ratio = config->image_ratio,
+        .round_max_ms = config->image_round_max_ms,
     };
     if (marks != NULL) {
         NILAI_ASSERT(committed->partition < marks->partition_count);
@@ -548,6 +673,28 @@ static struct nilai_lane *open_lane(struct nilai_worker *worker,
                                                + committed->partition];
     }
     return nilai_lane_create(&options, committed, worker->now_ms);
+}
+
+/* Where to read for a lane, which may not be known yet. */
+static void say_start(const struct nilai_lane *lane, struct nilai_assigned *assigned)
+{
+    assigned->skip = nilai_lane_phase(lane) == NILAI_LANE_FINISHED
+                     || nilai_lane_phase(lane) == NILAI_LANE_LOADING;
+    if (!assigned->skip)
+        nilai_lane_start(lane, assigned->start);
+}
+
+/* Without a journal there is nothing to load. */
+static bool load_at_once(struct nilai_worker *worker)
+{
+    for (size_t index = 0; index < worker->lane_count && worker->options.state_log == NULL;
+         index++) {
+        worker->failure
+            = nilai_lane_load(worker->lanes[index], worker->now_ms, &worker->error);
+        if (worker->failure != NILAI_OK)
+            return false;
+    }
+    return true;
 }
 
 static void on_assigned(void *context, struct nilai_assigned *list, size_t list_count)
@@ -576,11 +723,62 @@ static void on_assigned(void *context, struct nilai_assigned *list, size_t list_
             return;
         }
         worker->lane_count = index + 1;
-        nilai_lane_start(lanes[index], list[index].start);
-        list[index].skip = nilai_lane_phase(lanes[index]) == NILAI_LANE_FINISHED;
     }
+    if (!load_at_once(worker))
+        return;
+    for (size_t index = 0; index < list_count; index++)
+        say_start(lanes[index], &list[index]);
+    worker->start_reading = false;
     worker->assigned = true;
     worker->unsettled = false;
+}
+
+/* --- Restoring ------------------------------------------------------------------------ */
+
+static enum nilai_status load_lane(struct nilai_worker *worker, struct nilai_lane *lane)
+{
+    if (nilai_lane_phase(lane) != NILAI_LANE_LOADING)
+        return NILAI_OK;
+    enum nilai_status status = nilai_lane_load(lane, worker->now_ms, &worker->error);
+    worker->start_reading |= status == NILAI_OK;
+    return status;
+}
+
+/* Everything that is assigned is read from where its lane stands. */
+static enum nilai_status read_all(struct nilai_worker *worker)
+{
+    struct nilai_assigned *list = calloc(worker->lane_count + 1, sizeof *list);
+    if (list == NULL)
+        return fail(worker, NILAI_NO_MEMORY, "out of memory for an assignment");
+    for (size_t index = 0; index < worker->lane_count; index++) {
+        nilai_lane_rewind(worker->lanes[index], worker->options.source, worker->now_ms);
+        list[index].committed.partition = nilai_lane_partition(worker->lanes[index]);
+        say_start(worker->lanes[index], &list[index]);
+    }
+    enum nilai_status status = nilai_source_read(worker->options.source, list, worker->lane_count,
+                                                 &worker->error);
+    worker->start_reading = status == NILAI_AGAIN;
+    free(list);
+    return status == NILAI_AGAIN ? NILAI_OK : status;
+}
+
+/* Lanes that load go on; when all have loaded, reading begins. Not amid a turn, whose messages would
+ * be dropped, or a commit, whose answer the lanes wait for. */
+static enum nilai_status restore(struct nilai_worker *worker, int64_t *wake_ms)
+{
+    bool loading = false;
+    for (size_t index = 0; index < worker->lane_count; index++) {
+        enum nilai_status status = load_lane(worker, worker->lanes[index]);
+        if (status != NILAI_OK && status != NILAI_AGAIN)
+            return status;
+        loading |= status == NILAI_AGAIN;
+    }
+    if (loading)
+        *wake_ms = worker->now_ms + LOAD_PAUSE_MS;
+    if (loading || !worker->start_reading || worker->busy != NULL || worker->commit_running
+        || worker->commit_waits)
+        return NILAI_OK;
+    return read_all(worker);
 }
 
 /* --- Rounds --------------------------------------------------------------------------- */
@@ -615,7 +813,11 @@ static enum nilai_status work(struct nilai_worker *worker, int64_t *wake_ms)
         status = worker->failure; /* of a call from within the poll */
     if (status == NILAI_OK && worker->taken_back)
         status = restart(worker);
-    if (status == NILAI_OK && !worker->feed_waits)
+    if (status == NILAI_OK && worker->options.state_log != NULL)
+        status = worker->options.state_log->ops->poll(worker->options.state_log, &worker->error);
+    if (status == NILAI_OK)
+        status = restore(worker, wake_ms);
+    if (status == NILAI_OK && !worker->commit_waits)
         status = pump(worker, wake_ms);
     if (status == NILAI_OK)
         status = commit_if_due(worker);
@@ -650,6 +852,11 @@ bool nilai_worker_is_done(const struct nilai_worker *worker)
     return true;
 }
 
+struct nilai_lane *nilai_worker_lane(struct nilai_worker *worker, size_t index)
+{
+    return index < worker->lane_count ? worker->lanes[index] : NULL;
+}
+
 enum nilai_status nilai_worker_result(const struct nilai_worker *worker, struct nilai_error *error)
 {
     *error = worker->error;
@@ -666,6 +873,7 @@ struct nilai_worker *nilai_worker_create(const struct nilai_worker_options *opti
     if (worker == NULL)
         return NULL;
     worker->options = *options;
+    worker->settings = nilai_config_results_hash(options->config);
     struct nilai_decode_rules rules = nilai_config_decode_rules(options->config);
     worker->decoder = nilai_decoder_create(&rules);
     worker->emitter = nilai_emitter_create(options->config, options->sink);

@@ -10,6 +10,7 @@
 #include "nilai/base/clock.h"
 #include "nilai/io/kafka_sink.h"
 #include "nilai/io/kafka_source.h"
+#include "nilai/io/kafka_state_log.h"
 #include "nilai/io/kafka_transaction_sink.h"
 
 enum { PULSE_MS = 100 };
@@ -25,6 +26,7 @@ struct nilai_worker_loop {
     char instance[NILAI_CONFIG_TEXT_SIZE + 16];
     struct nilai_source *source;
     struct nilai_sink *sink;
+    struct nilai_state_log *state_log; /* NULL: no journal */
     struct nilai_worker *worker;
     struct nilai_counters counters;
     uv_loop_t loop;
@@ -136,7 +138,8 @@ static enum nilai_status open_sink(struct nilai_worker_loop *loop, struct nilai_
                    [NILAI_OUTPUT_VALUE_SEGMENT] = config->value_segment_topic,
                    [NILAI_OUTPUT_CUSTOMERS]
                    = config->customers_feed ? config->customers_topic : NULL,
-                   [NILAI_OUTPUT_DEAD_LETTER] = config->dead_letter_topic},
+                   [NILAI_OUTPUT_DEAD_LETTER] = config->dead_letter_topic,
+                   [NILAI_OUTPUT_STATE] = loop->options.journal ? config->state_topic : NULL},
         .source = loop->source,
         .wake = wake,
         .wake_context = loop,
@@ -149,12 +152,32 @@ static enum nilai_status open_sink(struct nilai_worker_loop *loop, struct nilai_
                                                &loop->sink, error);
 }
 
+static enum nilai_status open_state_log(struct nilai_worker_loop *loop, struct nilai_error *error)
+{
+    const struct nilai_config *config = loop->options.config;
+    if (!loop->options.journal)
+        return NILAI_OK;
+    return nilai_kafka_state_log_create(
+        &(struct nilai_kafka_state_log_options){
+            .kafka = config->kafka,
+            .kafka_count = config->kafka_count,
+            .topic = config->state_topic,
+            .partition_count = loop->options.partition_count,
+            .wake = wake,
+            .wake_context = loop,
+        },
+        &loop->state_log, error);
+}
+
 static enum nilai_status open_worker(struct nilai_worker_loop *loop, struct nilai_error *error)
 {
     loop->worker = nilai_worker_create(&(struct nilai_worker_options){
         .config = loop->options.config,
         .source = loop->source,
         .sink = loop->sink,
+        .state_log = loop->state_log,
+        .inputs_hash = nilai_config_inputs_hash(loop->options.config),
+        .number = loop->options.number,
         .marks = loop->options.marks,
         .counters = &loop->counters,
         .budget = loop->options.budget,
@@ -188,6 +211,8 @@ enum nilai_status nilai_worker_loop_create(const struct nilai_worker_loop_option
     enum nilai_status status = open_source(created, error);
     if (status == NILAI_OK)
         status = open_sink(created, error);
+    if (status == NILAI_OK)
+        status = open_state_log(created, error);
     if (status == NILAI_OK)
         status = open_worker(created, error);
     if (status != NILAI_OK) {
@@ -240,6 +265,8 @@ enum nilai_status nilai_worker_loop_destroy(struct nilai_worker_loop *loop,
     else if (loop->worker != NULL)
         nilai_source_leave(loop->source);
     nilai_worker_destroy(loop->worker);
+    if (loop->state_log != NULL)
+        loop->state_log->ops->close(loop->state_log);
     if (loop->sink != NULL)
         nilai_sink_close(loop->sink);
     if (loop->source != NULL)

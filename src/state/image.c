@@ -31,6 +31,7 @@
 #include <lz4.h>
 
 #include "nilai/base/clock.h"
+#include "nilai/base/hash.h"
 #include "nilai/customer/sound.h"
 
 enum {
@@ -205,6 +206,9 @@ enum nilai_status nilai_image_next_customer(struct nilai_image *image,
     memcpy(&customer->customer, bytes, sizeof customer->customer);
     if (customer->has_service)
         memcpy(&customer->service, more, sizeof customer->service);
+    if (customer->customer.ring.phase
+        != nilai_hash(customer->id.data, customer->id.size) % NILAI_PERIOD_DAYS)
+        return NILAI_INVALID;
     return nilai_customer_is_sound(model, &customer->customer,
                                    customer->has_service ? &customer->service : NULL)
                ? NILAI_OK

@@ -177,6 +177,7 @@ void nilai_part_add_mark(struct nilai_part_writer *writer, const struct nilai_ef
 {
     struct nilai_text customer = {effect->customer, effect->customer_size};
     need_part(writer);
+    writer->marks++;
     nilai_wire_put_8(&writer->buffer, effect->erased ? TAG_ERASED : TAG_MARK);
     nilai_wire_put_text(&writer->buffer, customer);
     if (effect->erased)
@@ -224,6 +225,7 @@ void nilai_part_add_turn(struct nilai_part_writer *writer, const struct nilai_po
     put_still(&writer->buffer, still);
     writer->reached = *point;
     writer->turn++;
+    writer->marks = 0;
 }
 
 static void end_part(struct nilai_part_writer *writer)

@@ -536,7 +536,7 @@ static enum nilai_status image_error(enum nilai_status status, struct nilai_erro
         return nilai_error_set(error, status, "an image of records that another version of this "
                                               "program lays out otherwise");
     default:
-        return damaged(error, "an image that cannot be read (was time.day_offset changed?)");
+        return damaged(error, "an image that cannot be read");
     }
 }
 
@@ -577,7 +577,8 @@ enum nilai_status nilai_restore_take(struct nilai_restore *restore, const void *
         return status;
     if (head.inputs != restore->options.inputs)
         return nilai_error_set(error, NILAI_CONFIG,
-                               "it was written for another `group`, or other `input.topics`");
+                               "it was written for another `group`, other `input.topics` or another "
+                               "`time.day_offset`");
     if (head.kind == NILAI_JOURNAL_PART)
         return take_part(restore, head.writer, body, error);
     return take_image(restore, &head, body, error);

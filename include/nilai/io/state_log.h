@@ -30,8 +30,8 @@ struct nilai_state_log_ops {
     /* Ends reading; no effect if nothing is read. */
     void (*stop)(struct nilai_state_log *log, int32_t partition);
 
-    /* Asks where the log ends now. `marked` answers later: an offset at or before everything that
-     * is put into the sink after `mark` was called; -1: not known yet, or nobody asked. A second
+    /* Asks where the log ends. `marked` answers later: an offset at or before everything that is
+     * put into the sink after the answer was seen; -1: not known yet, or nobody asked. A second
      * `mark` forgets the answer to the first. */
     void (*mark)(struct nilai_state_log *log, int32_t partition);
     int64_t (*marked)(struct nilai_state_log *log, int32_t partition);

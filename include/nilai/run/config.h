@@ -108,6 +108,14 @@ void nilai_config_print_sample(FILE *out);
 /* The list of settings for `nilai help settings`. */
 void nilai_config_print_reference(FILE *out);
 
+/* Stands for whose state a journal holds: the group, its input topics in their order, and where their
+ * days begin. */
+uint64_t nilai_config_inputs_hash(const struct nilai_config *config);
+
+/* Stands for all settings that results depend on: with the same, the same turns bring the same. Of a
+ * finished configuration. */
+uint64_t nilai_config_results_hash(const struct nilai_config *config);
+
 /* What the decoder must know, borrowing from `config`. */
 struct nilai_decode_rules nilai_config_decode_rules(const struct nilai_config *config);
 

@@ -1,25 +1,18 @@
 /*
  * lane.h - one state partition at work: its inputs merged, its turns, how far it is.
  *
- * State lives in memory. A lane that is opened reads its input topics from their oldest
- * message and builds the state anew:
+ * State lives in memory, and in its journal. A lane that is opened
  *
- *   replaying  up to the committed position (and no further) events are applied with their
- *              changes, dead letters and feed suppressed: they were published before. At the
- *              end of it the clock is moved to the committed one, which may have followed the
- *              wall clock beyond the last event; the deadlines up to there were published too.
- *   live       everything after it is published.
+ *   loading    reads its journal, if there is one: images of the state, and what turns came after;
+ *   replaying  applies those turns again, with their changes, dead letters and feed suppressed:
+ *              they were published before. (Without a journal: everything up to the committed
+ *              position, see recall.h.)
+ *   live       everything after it is published, and journaled.
  *   finished   with marks: every topic reached its mark.
- *
- * The prefix up to the committed position is the same set of events as before, but merged by
- * event time from the start, without idle topics being passed over. Where live arrivals of one
- * customer came in another order than their times, the rebuilt state is that of the orderly
- * history; a later change may then differ from what an uninterrupted process had published.
- * Likewise an event that was too far in the future then is judged by today's clock.
- * A restore from a journal replaces the phase `replaying` and nothing else.
  *
  * The caller works a lane off so (worker.c does):
  *
+ *     nilai_lane_load until it is loaded; then read from nilai_lane_start on
  *     nilai_lane_fill; while (nilai_lane_begin(...)) { bad ones; nilai_lane_step until done;
  *     nilai_lane_finish; }
  *
@@ -30,7 +23,8 @@
 
 #include "nilai/io/source.h"
 #include "nilai/run/merge.h"
-#include "nilai/state/partition.h"
+#include "nilai/run/recall.h"
+#include "nilai/run/scribe.h"
 
 struct nilai_lane_options {
     uint32_t topic_count;
@@ -41,9 +35,21 @@ struct nilai_lane_options {
     int64_t marks[NILAI_INPUT_TOPICS_MAX];
     struct nilai_decoder *decoder; /* shared by the lanes of a worker */
     struct nilai_partition_options state;
+    /* The journal. */
+    struct nilai_state_log *log; /* NULL: there is none; nothing below means anything */
+    const char *log_name;
+    uint64_t inputs, settings;
+    uint64_t writer; /* a random number, other than any before */
+    double image_ratio;
+    int64_t round_max_ms;
 };
 
-enum nilai_lane_phase { NILAI_LANE_REPLAYING, NILAI_LANE_LIVE, NILAI_LANE_FINISHED };
+enum nilai_lane_phase {
+    NILAI_LANE_LOADING,
+    NILAI_LANE_REPLAYING,
+    NILAI_LANE_LIVE,
+    NILAI_LANE_FINISHED,
+};
 
 struct nilai_lane;
 
@@ -55,15 +61,22 @@ void nilai_lane_destroy(struct nilai_lane *lane, struct nilai_source *source);
 int32_t nilai_lane_partition(const struct nilai_lane *lane);
 enum nilai_lane_phase nilai_lane_phase(const struct nilai_lane *lane);
 
+/* Reads on in the journal, for a bounded while. NILAI_OK: the lane is past loading. NILAI_AGAIN: it is
+ * not. Others: as nilai_recall_load. */
+NILAI_MUST_CHECK enum nilai_status nilai_lane_load(struct nilai_lane *lane, int64_t now_ms,
+                                                   struct nilai_error *error);
+
 /* Drops what waits, as after a rebalance: reading goes on at the lane's position. */
 void nilai_lane_rewind(struct nilai_lane *lane, struct nilai_source *source, int64_t now_ms);
-/* Where to read from. */
+/* Where to read from, once it is loaded. */
 void nilai_lane_start(const struct nilai_lane *lane, int64_t start[static NILAI_INPUT_TOPICS_MAX]);
 
-/* Takes what has arrived, as far as there is room. *taken: how many messages. NILAI_INVALID: an
- * offset was not after the last one. Others: as the source says. */
+/* Takes what has arrived, as far as there is room. *taken: how many messages. NILAI_INVALID: the input
+ * is not what it was: an offset was not after the last one, or events that turns are to be applied to
+ * again are gone; the error says so. Others: as the source says. */
 NILAI_MUST_CHECK enum nilai_status nilai_lane_fill(struct nilai_lane *lane,
-                                                   struct nilai_source *source, uint32_t *taken);
+                                                   struct nilai_source *source, uint32_t *taken,
+                                                   struct nilai_error *error);
 
 /* Begins a turn; false: nothing to do now. *wake_ms is lowered to when to ask again although
  * nothing arrived. A lane that follows the wall clock and is at its end makes a turn of the
@@ -76,14 +89,27 @@ bool nilai_lane_is_suppressed(const struct nilai_lane *lane);
 /* As nilai_partition_step. */
 NILAI_MUST_CHECK enum nilai_status nilai_lane_step(struct nilai_lane *lane,
                                                    struct nilai_effects *effects, bool *done);
-/* Ends the turn, whose steps are done, and gives its messages back. */
-void nilai_lane_finish(struct nilai_lane *lane, struct nilai_source *source);
+/* Before an effect is published (which may be done again after NILAI_AGAIN: no room in the sink), and
+ * when it was. Of a turn that is not suppressed. */
+NILAI_MUST_CHECK enum nilai_status nilai_lane_make_room(struct nilai_lane *lane,
+                                                        struct nilai_sink *sink);
+void nilai_lane_published(struct nilai_lane *lane, const struct nilai_effect *effect);
+/* Ends the turn, whose steps are done, and gives its messages back. NILAI_NO_MEMORY. */
+NILAI_MUST_CHECK enum nilai_status nilai_lane_finish(struct nilai_lane *lane,
+                                                     struct nilai_source *source);
+/* Gives the messages of a turn back that cannot be ended; the lane is to be destroyed. */
+void nilai_lane_break_off(struct nilai_lane *lane, struct nilai_source *source);
 
 /* How far the lane is, between two turns. */
 void nilai_lane_position(const struct nilai_lane *lane, struct nilai_position *position);
 /* Whether there is something to commit: the lane is past its replay, and its position is
  * not the committed one, or it has published something since. */
 bool nilai_lane_is_dirty(const struct nilai_lane *lane);
+/* Whether it is, or images of its state ought to be written. */
+bool nilai_lane_wants_commit(struct nilai_lane *lane, int64_t now_ms);
+/* What the journal says of the commit that is about to begin, as nilai_scribe_put_commit. */
+NILAI_MUST_CHECK enum nilai_status nilai_lane_put_journal(struct nilai_lane *lane,
+                                                          struct nilai_sink *sink, int64_t now_ms);
 /* What was given to a commit, and that it holds. */
 void nilai_lane_commit_begun(struct nilai_lane *lane, const struct nilai_position *position);
 void nilai_lane_commit_done(struct nilai_lane *lane);
@@ -102,6 +128,20 @@ enum nilai_lane_gap {
 /* The worst that was found since the last call. */
 enum nilai_lane_gap nilai_lane_take_gap(struct nilai_lane *lane);
 
+/* NULL if it was finished from the beginning. */
 struct nilai_partition *nilai_lane_state(struct nilai_lane *lane);
+
+/* What has come of loading and replaying, told once after it is done. */
+struct nilai_lane_restored {
+    bool found;        /* a journal */
+    uint64_t customers, image_bytes, turns, differences;
+    int64_t load_ms, replay_ms;
+};
+bool nilai_lane_take_restored(struct nilai_lane *lane, int64_t now_ms,
+                              struct nilai_lane_restored *restored);
+/* How far loading is. */
+void nilai_lane_progress(const struct nilai_lane *lane, uint64_t *read, uint64_t *all);
+/* Bytes put into the journal. */
+uint64_t nilai_lane_journal_bytes(const struct nilai_lane *lane);
 
 #endif

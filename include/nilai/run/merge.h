@@ -32,12 +32,18 @@ struct nilai_arrival {
     struct nilai_event event;
     struct nilai_input input;
     bool bad;    /* then `reject` says why, and the event means nothing */
-    bool judged; /* its time was compared with the wall clock already */
+    bool judged; /* its time was compared with the wall clock of the turn that is being formed */
     union {
         struct nilai_reject reject;
         char texts[NILAI_EVENT_TEXTS_SIZE]; /* of a good event: what its message does not hold */
     };
 };
+
+/* The arrival that an event is part of. */
+static inline const struct nilai_arrival *nilai_arrival_of(const struct nilai_event *event)
+{
+    return (const struct nilai_arrival *)event; /* it comes first */
+}
 
 struct nilai_batch {
     size_t count, bad_count;

@@ -9,7 +9,9 @@
  *   - Positions are committed every commit.interval, between two turns, with everything put
  *     before; work goes on while a commit is on its way.
  *   - When a sink had to take output back, the lanes that it came from have gone further than
- *     what is published: they are built anew from the committed positions, the others go on.
+ *     what is published: they are restored from their journals, the others go on.
+ *   - What is read for a lane depends on its journal: while lanes load, nothing is read for them;
+ *     when all have loaded, the source begins anew for all.
  *   - When partitions are taken away, the turn at hand is finished, its output and position
  *     are committed, and the lanes are parked: a rebalance of the group takes everything away
  *     and mostly gives the same back. A parked lane goes on if the group's committed position
@@ -23,6 +25,7 @@
 
 #include "nilai/io/sink.h"
 #include "nilai/io/source.h"
+#include "nilai/io/state_log.h"
 #include "nilai/run/config.h"
 #include "nilai/run/counters.h"
 #include "nilai/state/partition.h"
@@ -48,6 +51,9 @@ struct nilai_worker_options {
     const struct nilai_config *config;
     struct nilai_source *source;
     struct nilai_sink *sink;
+    struct nilai_state_log *state_log; /* NULL: there is no journal */
+    uint64_t inputs_hash;              /* stands for the group, its topics and their days */
+    uint32_t number;                   /* of the worker within the process */
     const struct nilai_marks *marks; /* NULL: run on */
     struct nilai_counters *counters;
     struct nilai_budget *budget;
@@ -57,6 +63,7 @@ struct nilai_worker_options {
 };
 
 struct nilai_worker;
+struct nilai_lane;
 
 /* Everything that `options` points at outlives the worker. NULL when out of memory. */
 struct nilai_worker *nilai_worker_create(const struct nilai_worker_options *options);
@@ -71,6 +78,9 @@ NILAI_MUST_CHECK enum nilai_status nilai_worker_work(struct nilai_worker *worker
 
 /* Whether a mark is set for everything assigned, reached and committed. */
 bool nilai_worker_is_done(const struct nilai_worker *worker);
+
+/* What is assigned, by index; NULL: no more. For who looks in, between two calls. */
+struct nilai_lane *nilai_worker_lane(struct nilai_worker *worker, size_t index);
 
 /* The failure that ended the worker, also one that was met only while leaving. */
 NILAI_MUST_CHECK enum nilai_status nilai_worker_result(const struct nilai_worker *worker,

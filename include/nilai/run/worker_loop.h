@@ -18,6 +18,7 @@ struct nilai_worker_loop_options {
     const struct nilai_config *config;
     uint32_t number; /* of the worker within the process */
     int32_t partition_count;
+    bool journal; /* keep and use one */
     const struct nilai_marks *marks; /* NULL: run on */
     int connect_timeout_ms;
     struct nilai_budget *budget;
@@ -26,8 +27,8 @@ struct nilai_worker_loop_options {
     void *observe_context;
 };
 
-/* Joins the group, and ends what an earlier process of this `instance` left; the thread starts with nilai_worker_loop_start. Everything that the options
- * point at outlives the loop. */
+/* Joins the group, and ends what an earlier process of this `instance` left; the thread starts with
+ * nilai_worker_loop_start. Everything that the options point at outlives the loop. */
 NILAI_MUST_CHECK enum nilai_status
 nilai_worker_loop_create(const struct nilai_worker_loop_options *options,
                          struct nilai_worker_loop **loop, struct nilai_error *error);

@@ -98,8 +98,9 @@ struct nilai_part_writer {
     struct nilai_part_head part; /* of the next part to be begun */
     struct nilai_buffer buffer;
     struct nilai_point reached;
-    uint64_t turn; /* the last that ended */
-    bool open;     /* the buffer holds a part that was begun */
+    uint64_t turn;  /* the last that ended */
+    uint64_t marks; /* added since */
+    bool open;      /* the buffer holds a part that was begun */
 };
 
 /* `part`: as the first part is to begin (index 0). */
