@@ -13,7 +13,7 @@
 
 enum {
     ASK_MS = 3000, /* the most that closing may wait for */
-    TRIM_MS = 10000,
+    TRIM_MS = 5000, /* who asks for an end then waits for so long */
     TRIM_POLL_MS = 100,
     RETRY_MS = 1000,
     WARN_EVERY_MS = 60000,
@@ -443,7 +443,8 @@ static bool judge_trim(struct kafka_state_log *log, rd_kafka_resp_err_t code)
         return false;
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
         warn(log, "records that are not needed any more cannot be deleted, it grows for ever",
-             "the right DELETE on the topic is missing");
+             "the right DELETE on the topic is missing (kafka-acls.sh --add --operation Delete "
+             "--topic ... --allow-principal ...)");
         return false;
     case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
         warn(log, "records that are not needed any more cannot be deleted, it grows for ever",
