@@ -7,7 +7,6 @@ there, without help; they end in order; and a reader with read_committed has see
 and each dead letter once.
 """
 
-import functools
 import os
 import pathlib
 import signal
@@ -31,9 +30,7 @@ class LiveScene(test_run.Scene):
         super().__init__(bootstrap, name, **settings)
         self.inputs = self.inputs[:1]
         self.settings["input.topics"] = self.inputs[0]
-        self.state = None
-        if "state.topic" in known_settings():
-            self.state = self.settings.setdefault("state.topic", f"{name}.state")
+        self.state = self.settings["state.topic"]
         self.kept = {}
 
     def keep_input(self):
@@ -192,12 +189,6 @@ def peak_rss_mib(process):
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     raise ValueError("no VmHWM")
-
-
-@functools.cache
-def known_settings():
-    return subprocess.run([test_run.BINARY, "help", "settings"], capture_output=True, text=True,
-                          env=quiet_environment(), check=True).stdout
 
 
 __all__ = ["Faults", "SEED", "SESSION_S", "peak_rss_mib"]

@@ -252,10 +252,8 @@ class Brokers(Faults):
         self.wait_for_progress(scene)
         victims = [lambda: self.coordinator("brokers-one-0"),
                    lambda: self.leader(scene.inputs[0], 0),
-                   lambda: self.leader("__consumer_offsets", java_hash("brokers") % 4)]
-        state = scene.settings.get("state.topic")
-        if state:
-            victims.append(lambda: self.leader(state, self.random.randrange(8)))
+                   lambda: self.leader("__consumer_offsets", java_hash("brokers") % 4),
+                   lambda: self.leader(scene.state, self.random.randrange(8))]
         self.random.shuffle(victims)
         for victim in victims:
             number = victim()

@@ -68,6 +68,7 @@ class Scene:
             "output.topics.value_segment": self.outputs[OUTPUTS[1]],
             "output.topics.customers": self.customers,
             "output.topics.dead_letter": self.dead_letter,
+            "state.topic": f"{name}.state",
             "topics.create": "true",
             "topics.replication": "1",
         } | {key.replace("__", "."): value for key, value in settings.items()}
