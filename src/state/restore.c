@@ -774,24 +774,6 @@ enum nilai_status nilai_restore_next(struct nilai_restore *restore,
     return NILAI_OK;
 }
 
-enum nilai_status nilai_restore_effects(struct nilai_restore *restore,
-                                        const struct nilai_effects *effects)
-{
-    const struct nilai_table *table = nilai_partition_table(restore->options.state);
-    for (uint32_t index = 0; index < effects->count && restore->number > 1; index++) {
-        const struct nilai_effect *effect = &effects->list[index];
-        struct nilai_text id = {effect->customer, effect->customer_size};
-        uint32_t number;
-        if (effect->erased
-            || nilai_table_find(table, nilai_table_hash(table, id), id, &number) != NILAI_OK)
-            continue;
-        if (!MAKE_ROOM(restore->changed, restore->changed_room, restore->changed_count))
-            return NILAI_NO_MEMORY;
-        restore->changed[restore->changed_count++] = number;
-    }
-    return NILAI_OK;
-}
-
 static const struct erasure *find_erasure(const struct nilai_restore *restore,
                                           struct nilai_text customer)
 {
@@ -810,6 +792,32 @@ static const struct erasure *find_erasure(const struct nilai_restore *restore,
             high = middle;
     }
     return NULL;
+}
+
+/* Of such a customer nothing matters before the erasure, not even what the timer brings. */
+static bool is_erased_later(const struct nilai_restore *restore, struct nilai_text customer)
+{
+    const struct erasure *erasure = find_erasure(restore, customer);
+    return erasure != NULL && erasure->turn > restore->number;
+}
+
+enum nilai_status nilai_restore_effects(struct nilai_restore *restore,
+                                        const struct nilai_effects *effects)
+{
+    const struct nilai_table *table = nilai_partition_table(restore->options.state);
+    for (uint32_t index = 0; index < effects->count && restore->number > 1; index++) {
+        const struct nilai_effect *effect = &effects->list[index];
+        struct nilai_text id = {effect->customer, effect->customer_size};
+        uint32_t number;
+        if (effect->erased
+            || nilai_table_find(table, nilai_table_hash(table, id), id, &number) != NILAI_OK
+            || is_erased_later(restore, id))
+            continue;
+        if (!MAKE_ROOM(restore->changed, restore->changed_room, restore->changed_count))
+            return NILAI_NO_MEMORY;
+        restore->changed[restore->changed_count++] = number;
+    }
+    return NILAI_OK;
 }
 
 static bool same_standing(struct nilai_standing a, struct nilai_standing b)
@@ -838,9 +846,8 @@ static void adopt(struct nilai_restore *restore, const struct mark *mark)
 {
     struct nilai_partition *state = restore->options.state;
     const struct nilai_table *table = nilai_partition_table(state);
-    const struct erasure *erasure = find_erasure(restore, mark->customer);
     uint32_t number;
-    if (erasure != NULL && erasure->turn > restore->number)
+    if (is_erased_later(restore, mark->customer))
         return;
     if (nilai_table_find(table, nilai_table_hash(table, mark->customer), mark->customer, &number)
             != NILAI_OK
