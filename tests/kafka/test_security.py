@@ -180,6 +180,9 @@ class Security(test_run.Run):
             (78, "SCRAM-SHA-256", {"kafka__sasl__mechanisms": "PLAIN"}),
             (78, "kafka.ssl.ca.location",
              {"kafka__ssl__ca__location": f"{self.files}/strangers.pem"}),
+            (78, "ssl.ca.location", {"kafka__ssl__ca__location": f"{self.files}/nowhere.pem"}),
+            (78, "kafka.sasl.password.file: .*No such file",
+             {"kafka__sasl__password__file": f"{self.files}/nowhere"}),
             (78, "certificate must .* name the host",  # it is that of localhost
              {"kafka__bootstrap__servers": f"127.0.0.1:{port}"}),
             (78, "kafka.security.protocol", {"kafka__bootstrap__servers": self.kafka.bootstrap}),
