@@ -217,7 +217,8 @@ enum nilai_status nilai_worker_loop_create(const struct nilai_worker_loop_option
         status = open_worker(created, error);
     if (status != NILAI_OK) {
         struct nilai_error unused;
-        created->status = nilai_worker_loop_destroy(created, &unused);
+        enum nilai_status ending = nilai_worker_loop_destroy(created, &unused);
+        (void)ending; /* why it was not begun says more */
         return status;
     }
     *loop = created;
