@@ -236,6 +236,15 @@ static enum nilai_status find_turn(struct nilai_worker *worker, int64_t *wake_ms
     return NILAI_MISSING;
 }
 
+static bool is_dirty(const struct nilai_worker *worker)
+{
+    for (size_t lane = 0; lane < worker->lane_count; lane++) {
+        if (nilai_lane_is_dirty(worker->lanes[lane]))
+            return true;
+    }
+    return false;
+}
+
 static bool is_commit_due(const struct nilai_worker *worker)
 {
     int64_t since_ms = worker->now_ms - worker->committed_at_ms;
@@ -249,7 +258,7 @@ static bool is_commit_due(const struct nilai_worker *worker)
 static enum nilai_status pump(struct nilai_worker *worker, int64_t *wake_ms)
 {
     for (int turn = 0; turn < TURNS_PER_ROUND; turn++) {
-        if (worker->busy == NULL && turn > 0 && is_commit_due(worker))
+        if (worker->busy == NULL && turn > 0 && is_commit_due(worker) && is_dirty(worker))
             break;
         if (worker->busy == NULL) {
             enum nilai_status found = find_turn(worker, wake_ms);
@@ -267,15 +276,6 @@ static enum nilai_status pump(struct nilai_worker *worker, int64_t *wake_ms)
 }
 
 /* --- Commits -------------------------------------------------------------------------- */
-
-static bool is_dirty(const struct nilai_worker *worker)
-{
-    for (size_t lane = 0; lane < worker->lane_count; lane++) {
-        if (nilai_lane_is_dirty(worker->lanes[lane]))
-            return true;
-    }
-    return false;
-}
 
 /* What the feed says of a customer belongs to the commit of the events that touched them. */
 static enum nilai_status put_feed(struct nilai_worker *worker)
@@ -759,7 +759,7 @@ static enum nilai_status read_all(struct nilai_worker *worker)
                                                  &worker->error);
     worker->start_reading = status == NILAI_AGAIN;
     free(list);
-    return status == NILAI_AGAIN ? NILAI_OK : status;
+    return status; /* NILAI_AGAIN: until then nothing may be taken, there would be a hole */
 }
 
 /* Lanes that load go on; when all have loaded, reading begins. Not amid a turn, whose messages would
