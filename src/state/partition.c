@@ -363,6 +363,23 @@ static void move_clock(struct nilai_partition *partition, const struct nilai_eve
         partition->still[place / 64] |= UINT64_C(1) << place % 64;
 }
 
+/* An erasure that is left out, because an image holds what came of the customer since, may be
+ * newer than the image of remembered erasures: it is remembered all the same. Of several the last
+ * one stays, in whichever order they come. */
+static enum nilai_status remember_again(struct nilai_partition *partition,
+                                        const struct nilai_event *event, uint32_t place)
+{
+    const struct nilai_again *again = partition->turn.again;
+    if (again == NULL || event->type != NILAI_ERASE
+        || (again->still != NULL && still_bit(again->still, place))
+        || nilai_erased_covers(partition->erased, event->customer, event->ts_ms,
+                               partition->clock_ms)
+        || NILAI_MUTATION(skipped_erasures_are_forgotten))
+        return NILAI_OK;
+    return nilai_erased_add(partition->erased, event->customer, event->ts_ms,
+                            partition->clock_ms);
+}
+
 /* Applies one event, after the deadlines before it. *complete false: no room for all of it
  * yet; call again with the same event. */
 static enum nilai_status process(struct nilai_partition *partition, size_t index,
@@ -378,7 +395,10 @@ static enum nilai_status process(struct nilai_partition *partition, size_t index
     *complete = true;
     move_clock(partition, event, place, ignored);
     if (ignored)
-        return NILAI_OK;
+        return known && nilai_customer_has_seen(nilai_table_customer(partition->table, number),
+                                                id_hash)
+                   ? NILAI_OK
+                   : remember_again(partition, event, place);
 
     if (known) {
         load(partition, number, &scratch);
