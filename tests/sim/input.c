@@ -176,6 +176,19 @@ void sim_input_step(struct sim_input *input, int64_t wall_ms, int64_t count)
     }
 }
 
+void sim_input_trickle(struct sim_input *input, int64_t wall_ms)
+{
+    for (int partition = 0; partition < input->broker->partition_count; partition++) {
+        char value[VALUE_SIZE];
+        snprintf(value, sizeof value,
+                 "{\"id\":\"e%" PRIu64 "\",\"type\":\"purchase\",\"customer\":\"constant\","
+                 "\"ts\":%" PRId64 ",\"amount\":1}",
+                 ++input->last_event, wall_ms);
+        struct sim_message message = message_of("constant", value);
+        append(input, &input->broker->inputs[0][partition], &message);
+    }
+}
+
 void sim_input_finish(struct sim_input *input)
 {
     end_transactions(input, 1.1);

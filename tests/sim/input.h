@@ -24,6 +24,8 @@ struct sim_input {
 };
 
 void sim_input_step(struct sim_input *input, int64_t wall_ms, int64_t count);
+/* One purchase, of a customer who is never erased, in every partition. */
+void sim_input_trickle(struct sim_input *input, int64_t wall_ms);
 /* Ends the transactions that are open. */
 void sim_input_finish(struct sim_input *input);
 

@@ -178,3 +178,91 @@ void sim_judge_outputs(struct sim_broker *broker, struct sim_reference *const *r
     free(seen.entries);
     free(expected.entries);
 }
+
+/* --- Chains --------------------------------------------------------------------------------- */
+
+static uint64_t seq_of(const struct entry *entry)
+{
+    const char *text = strstr(entry->message->value, "\"seq\":");
+    SIM_CHECK(text != NULL);
+    return strtoull(text + strlen("\"seq\":"), NULL, 10);
+}
+
+/* By customer, then as they were counted; the place is the count here. */
+static int by_seq(const void *left, const void *right)
+{
+    const struct entry *a = left, *b = right;
+    int order = compare_bytes(a->message->key, a->message->key_size, b->message->key,
+                              b->message->key_size);
+    return order != 0 ? order : (a->place > b->place) - (a->place < b->place);
+}
+
+static struct nilai_text between(const struct entry *entry, const char *from, const char *to)
+{
+    const char *begin = strstr(entry->message->value, from);
+    const char *end = begin != NULL ? strstr(begin, to) : NULL;
+    SIM_CHECK(end != NULL);
+    begin += strlen(from);
+    return (struct nilai_text){begin, (uint32_t)(end - begin)};
+}
+
+static struct nilai_text from_of(const struct entry *entry)
+{
+    return between(entry, "\"from\":", ",\"to\":");
+}
+
+static struct nilai_text to_of(const struct entry *entry)
+{
+    return between(entry, ",\"to\":",
+                   entry->topic == NILAI_OUTPUT_CHURN_RISK ? ",\"risk\":" : ",\"net_year\":");
+}
+
+static void check_link(const struct entry *before, const struct entry *entry)
+{
+    struct nilai_text to = to_of(before), from = from_of(entry);
+    if (compare_bytes(to.data, to.size, from.data, from.size) != 0)
+        sim_fail("a change does not begin where the one before has ended: %s\n%s",
+                 value_of(before), value_of(entry));
+}
+
+/* Of one customer, in the order of seq. */
+static void check_chain(const struct entry *entries, size_t count)
+{
+    const struct entry *last[NILAI_OUTPUT_TOPICS] = {0};
+    for (size_t index = 0; index < count; index++) {
+        const struct entry *entry = &entries[index];
+        if (entry->place != index + 1)
+            sim_fail("%s: after seq %zu comes %zu: %s", entry->message->key, index, entry->place,
+                     value_of(entry));
+        if (last[entry->topic] != NULL)
+            check_link(last[entry->topic], entry);
+        last[entry->topic] = entry;
+    }
+}
+
+void sim_judge_chains(struct sim_broker *broker, struct sim_verdict *verdict)
+{
+    struct list seen = {0};
+    size_t count = 0, next;
+    read_outputs(broker, &seen);
+    for (size_t index = 0; index < seen.count; index++) {
+        if (seen.entries[index].topic == NILAI_OUTPUT_DEAD_LETTER)
+            continue;
+        seen.entries[count] = seen.entries[index];
+        seen.entries[count].place = seq_of(&seen.entries[index]);
+        count++;
+    }
+    if (count > 0)
+        qsort(seen.entries, count, sizeof *seen.entries, by_seq);
+    for (size_t first = 0; first < count; first = next) {
+        for (next = first + 1; next < count; next++) {
+            const struct sim_message *a = seen.entries[first].message;
+            const struct sim_message *b = seen.entries[next].message;
+            if (compare_bytes(a->key, a->key_size, b->key, b->key_size) != 0)
+                break;
+        }
+        check_chain(&seen.entries[first], next - first);
+    }
+    verdict->changes = count;
+    free(seen.entries);
+}

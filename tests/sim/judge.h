@@ -20,4 +20,8 @@ struct sim_verdict {
 void sim_judge_outputs(struct sim_broker *broker, struct sim_reference *const *references,
                        enum sim_rule rule, struct sim_verdict *verdict);
 
+/* Without a reference, when settings change on the way: each customer's changes are counted without
+ * a gap, once, and each begins where the one before has ended. Nobody may have been erased. */
+void sim_judge_chains(struct sim_broker *broker, struct sim_verdict *verdict);
+
 #endif

@@ -23,6 +23,7 @@ static void open_worker(struct sim_process *process)
         .config = process->config,
         .source = &process->source.base,
         .sink = &process->sink.base,
+        .state_log = &process->state_log.base,
         .counters = &process->counters,
         .budget = &process->budget,
         .hash_seed = process->hash_seed,
@@ -67,6 +68,8 @@ void sim_process_work(struct sim_process *process, int64_t wall_ms)
                             wall_ms + process->skew_ms, &wake_ms, &error);
     if (status != NILAI_OK)
         end_failed(process, &error);
+    if (nilai_counter_read(&process->counters, NILAI_COUNTER_DIFFERENCES) > 0)
+        sim_fail("process %d: a replay differs from what was published", process->slot);
     process->busy = false;
 }
 

@@ -89,7 +89,6 @@ struct sim_process {
     const struct sim_faults *faults;
     int slot;
     int64_t skew_ms; /* of its wall clock */
-    bool journaled;
     bool running, frozen, dead; /* dead: nothing of it reaches anybody any more */
     bool busy;       /* it is within a call and must not be called again */
     uint64_t member;

@@ -1,5 +1,7 @@
 #include "reference.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +23,9 @@ struct sim_reference {
     struct nilai_effects effects;
     struct sim_expected *messages;
     size_t message_count, message_room;
-    uint64_t event_count;
+    uint64_t turn;
+    struct nilai_effect *brought; /* by the turn at hand */
+    size_t brought_count, brought_room;
 };
 
 static struct sim_reference *of_sink(struct nilai_sink *base)
@@ -70,6 +74,7 @@ struct sim_reference *sim_reference_create(struct sim_broker *broker,
         .model = &config->model,
         .limits = {.memory_max_bytes = UINT64_C(1) << 32},
         .erase_remember_ms = config->erase_remember_ms,
+        .journaled = true, /* erasures are among the effects */
     });
     SIM_CHECK(reference->decoder != NULL && reference->emitter != NULL
               && reference->state != NULL);
@@ -86,6 +91,7 @@ void sim_reference_destroy(struct sim_reference *reference)
     free(reference->messages);
     free(reference->arrivals);
     free(reference->events);
+    free(reference->brought);
     free(reference);
 }
 
@@ -189,16 +195,31 @@ static void emit_bad(struct sim_reference *reference)
     }
 }
 
+static void keep_effect(struct sim_reference *reference, const struct nilai_effect *effect)
+{
+    if (reference->brought_count == reference->brought_room) {
+        reference->brought_room = 2 * reference->brought_room + 64;
+        reference->brought = reallocarray(reference->brought, reference->brought_room,
+                                          sizeof *reference->brought);
+        SIM_CHECK(reference->brought != NULL);
+    }
+    reference->brought[reference->brought_count++] = *effect;
+    if (!effect->erased)
+        SIM_CHECK(nilai_emit_change(reference->emitter, effect) == NILAI_OK);
+}
+
 static void run_turn(struct sim_reference *reference, size_t count, int64_t clock_ms)
 {
-    const struct nilai_turn turn
-        = {.events = reference->events, .count = count, .clock_ms = clock_ms};
+    const struct nilai_turn turn = {.events = reference->events,
+                                    .count = count,
+                                    .clock_ms = clock_ms,
+                                    .number = ++reference->turn};
+    reference->brought_count = 0;
     nilai_partition_begin(reference->state, &turn);
     for (bool done = false; !done;) {
         SIM_CHECK(nilai_partition_step(reference->state, &reference->effects, &done) == NILAI_OK);
         for (uint32_t index = 0; index < reference->effects.count; index++)
-            SIM_CHECK(nilai_emit_change(reference->emitter, &reference->effects.list[index])
-                      == NILAI_OK);
+            keep_effect(reference, &reference->effects.list[index]);
     }
 }
 
@@ -213,8 +234,106 @@ void sim_reference_apply(struct sim_reference *reference, const struct nilai_pos
         keep_texts(&reference->arrivals[index], reference->decoder);
     emit_bad(reference);
     size_t count = merge(reference, counts);
-    reference->event_count += count;
     run_turn(reference, count, to->clock_ms);
+}
+
+/* --- A history ----------------------------------------------------------------------------- */
+
+static int compare_ids(struct nilai_text a, struct nilai_text b)
+{
+    uint32_t size = a.size < b.size ? a.size : b.size;
+    int order = memcmp(a.data, b.data, size);
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+static int by_mark(const void *left, const void *right)
+{
+    const struct sim_mark *a = left, *b = right;
+    int order = compare_ids(a->customer, b->customer);
+    return order != 0 ? order : (a->place > b->place) - (a->place < b->place);
+}
+
+static bool same_mark(const struct sim_mark *a, const struct sim_mark *b)
+{
+    return compare_ids(a->customer, b->customer) == 0 && a->erased == b->erased && a->seq == b->seq
+           && memcmp(&a->standing, &b->standing, sizeof a->standing) == 0;
+}
+
+static struct sim_mark *marks_of(const struct sim_reference *reference)
+{
+    struct sim_mark *marks = calloc(reference->brought_count + 1, sizeof *marks);
+    SIM_CHECK(marks != NULL);
+    for (size_t index = 0; index < reference->brought_count; index++) {
+        const struct nilai_effect *effect = &reference->brought[index];
+        marks[index].customer = (struct nilai_text){effect->customer, effect->customer_size};
+        marks[index].erased = effect->erased;
+        marks[index].place = index;
+        if (effect->erased)
+            continue;
+        marks[index].seq = effect->change.seq;
+        marks[index].standing = effect->change.to;
+    }
+    return marks;
+}
+
+static void sort_marks(struct sim_mark *marks, size_t count)
+{
+    if (count > 0)
+        qsort(marks, count, sizeof *marks, by_mark);
+}
+
+static void print_mark(const char *what, const struct sim_mark *marks, size_t count, size_t index)
+{
+    if (index >= count)
+        printf("\n%s: nothing more", what);
+    else
+        printf("\n%s: %.*s erased %d seq %u band %u segment %u tier %u unprofitable %u", what,
+               (int)marks[index].customer.size, marks[index].customer.data, marks[index].erased,
+               marks[index].seq, marks[index].standing.band, marks[index].standing.segment,
+               marks[index].standing.tier, marks[index].standing.unprofitable);
+}
+
+/* Between customers no order is promised. */
+static void check_marks(const struct sim_reference *reference, const struct sim_turn *turn)
+{
+    struct sim_mark *expected = marks_of(reference);
+    size_t count = reference->brought_count, index = 0;
+    sort_marks(turn->marks, turn->mark_count);
+    sort_marks(expected, count);
+    while (index < count && index < turn->mark_count
+           && same_mark(&turn->marks[index], &expected[index]))
+        index++;
+    if (index < count || index < turn->mark_count) {
+        print_mark("marked", turn->marks, turn->mark_count, index);
+        print_mark("brought", expected, count, index);
+        sim_fail("turn %" PRIu64 " of partition %d has other marks than what it brings",
+                 turn->number, reference->partition);
+    }
+    free(expected);
+}
+
+static struct nilai_position position_of(const struct nilai_point *point)
+{
+    struct nilai_position position = {.clock_ms = point->clock_ms};
+    memcpy(position.offsets, point->offsets, sizeof position.offsets);
+    return position;
+}
+
+void sim_reference_follow(struct sim_reference *reference, const struct sim_history *history)
+{
+    struct nilai_position to = position_of(&history->base);
+    sim_reference_apply(reference, &to, history->base.wall_ms);
+    for (size_t index = 0; index < history->count; index++) {
+        const struct sim_turn *turn = &history->turns[index];
+        to = position_of(&turn->point);
+        sim_reference_apply(reference, &to, turn->point.wall_ms);
+        SIM_CHECK(reference->turn == turn->number);
+        if (nilai_partition_clock_ms(reference->state) != turn->point.clock_ms)
+            sim_fail("after turn %" PRIu64 " of partition %d the clock is %" PRId64
+                     ", not %" PRId64, turn->number, reference->partition,
+                     nilai_partition_clock_ms(reference->state), turn->point.clock_ms);
+        check_marks(reference, turn);
+    }
 }
 
 /* --- Looking in --------------------------------------------------------------------------- */
@@ -234,9 +353,4 @@ const struct sim_expected *sim_reference_message(const struct sim_reference *ref
 struct nilai_partition *sim_reference_state(struct sim_reference *reference)
 {
     return reference->state;
-}
-
-uint64_t sim_reference_events(const struct sim_reference *reference)
-{
-    return reference->event_count;
 }

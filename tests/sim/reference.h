@@ -8,6 +8,7 @@
 #define NILAI_SIM_REFERENCE_H
 
 #include "broker.h"
+#include "history.h"
 #include "nilai/run/config.h"
 #include "nilai/state/partition.h"
 
@@ -27,11 +28,12 @@ void sim_reference_destroy(struct sim_reference *reference);
 void sim_reference_apply(struct sim_reference *reference, const struct nilai_position *to,
                          int64_t wall_ms);
 
+/* The same for each turn of a history, whose marks must be what the turn brings. */
+void sim_reference_follow(struct sim_reference *reference, const struct sim_history *history);
+
 size_t sim_reference_count(const struct sim_reference *reference);
 const struct sim_expected *sim_reference_message(const struct sim_reference *reference,
                                                  size_t index);
 struct nilai_partition *sim_reference_state(struct sim_reference *reference);
-/* How many events were applied, and how many erased ones there are in them. */
-uint64_t sim_reference_events(const struct sim_reference *reference);
 
 #endif
