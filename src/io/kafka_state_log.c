@@ -27,7 +27,7 @@ enum {
 struct reading {
     rd_kafka_queue_t *queue; /* NULL: it is not */
     int64_t end;             /* where to stop; -1: not known yet */
-    int64_t reached;         /* everything before it was taken, or is not there */
+    int64_t reached;         /* everything before it was taken, or is not there; -1: who knows */
 };
 
 /* What the keeper shall do for one partition: at most one of each. */
@@ -204,7 +204,7 @@ static enum nilai_status log_open(struct nilai_state_log *base, int32_t partitio
     log_stop(base, partition);
     if (!need_reader(log))
         return NILAI_FAILED;
-    *reading = (struct reading){.queue = rd_kafka_queue_new(log->reader), .end = -1};
+    *reading = (struct reading){.queue = rd_kafka_queue_new(log->reader), .end = -1, .reached = -1};
     rd_kafka_queue_cb_event_enable(reading->queue, on_wake, log);
     if (rd_kafka_consume_start_queue(log->topic, partition, RD_KAFKA_OFFSET_BEGINNING,
                                      reading->queue)
@@ -290,6 +290,8 @@ static enum nilai_status log_take(struct nilai_state_log *base, int32_t partitio
     int64_t end = log_end(base, partition);
     enum nilai_status status = NILAI_MISSING; /* of take_one: no record, but there may be more */
     while (status == NILAI_MISSING) {
+        /* An empty one, too, only once a broker has let us read it: whoever lacks the right to
+         * should not learn it at the second start, when there is something to lose. */
         if (end >= 0 && reading->reached >= end) {
             input->offset = end;
             return NILAI_MISSING;
