@@ -90,8 +90,8 @@ const char *nilai_kafka_client_advice(enum nilai_kafka_role role, rd_kafka_resp_
     case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
         return "; check kafka.sasl.mechanisms, kafka.sasl.username and kafka.sasl.password";
     case RD_KAFKA_RESP_ERR__SSL:
-        return "; the broker's certificate must be in date, name the host as we do, and be signed by "
-               "an authority in kafka.ssl.ca.location, and its port must be one for "
+        return "; the broker's certificate must be in date, name the host as we do, and be signed "
+               "by an authority in kafka.ssl.ca.location, and its port must be one for "
                "kafka.security.protocol";
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
         return topic_advice(role);

@@ -9,7 +9,7 @@ static bool is_refusal(rd_kafka_resp_err_t code)
            || code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
 }
 
-/* What follows is of no use to a person: an advice shorter than ours, how long it took, how often. */
+/* What follows is of no use to a person: less advice than ours, how long it took, how often. */
 static size_t useful_size(const char *text)
 {
     static const char *const ends[] = {": broker certificate could not be verified", " (after "};
