@@ -1018,7 +1018,7 @@ TEST(the_wall_clock_raises_alerts_once)
     struct stage stage;
     stage_open(&stage, broker, 1, false);
     int64_t wall_ms = stage.wall_ms;
-    for (int round = 0; round < 100; round++)
+    for (int round = 0; round < 500; round++)
         stage_round(&stage, 100);
     stage_close(&stage, false);
     size_t published = broker->kept_count;
@@ -1026,7 +1026,7 @@ TEST(the_wall_clock_raises_alerts_once)
     CHECK(broker->committed[0].clock_ms >= wall_ms);
 
     stage_open(&stage, broker, 2, false);
-    for (int round = 0; round < 100; round++)
+    for (int round = 0; round < 500; round++)
         stage_round(&stage, 100);
     CHECK(counted(&stage, NILAI_COUNTER_REPLAYED) > 0);
     CHECK_EQ(counted(&stage, NILAI_COUNTER_REPLAYING), 0);
@@ -1038,7 +1038,7 @@ TEST(the_wall_clock_raises_alerts_once)
     CHECK_EQ(nilai_config_assign(&config, "time.follow_wall_clock", "false", &error), NILAI_OK);
     struct broker *other = broker_open(log);
     stage_open(&stage, other, 1, false);
-    for (int round = 0; round < 100; round++)
+    for (int round = 0; round < 500; round++)
         stage_round(&stage, 100);
     stage_close(&stage, false);
     CHECK_EQ(distinct(other), 0);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_WAIT_MS = 10000 };
+enum { FIRST_WAIT_MS = 10000, TICK_STEP_MS = 24 * 3600 * 1000 };
 
 static_assert((int)NILAI_BATCH_MAX <= (int)NILAI_TURN_EVENTS_MAX, "a journal can tell events of a turn apart");
 static_assert((int)NILAI_INPUT_TOPICS_MAX == (int)NILAI_JOURNAL_TOPICS_MAX, "and all its topics");
@@ -463,14 +463,29 @@ static bool form_again(struct nilai_lane *lane, int64_t now_ms, int64_t wall_ms,
     return true;
 }
 
+/* A long way to the wall clock (after old input, or a long stop) is gone in steps, between which there
+ * may be commits: all deadlines of years in one turn would be more than a transaction can take. */
+static int64_t tick_to(const struct nilai_lane *lane, int64_t wall_ms)
+{
+    int64_t clock_ms = nilai_partition_clock_ms(lane->state);
+    int64_t next_ms = nilai_partition_next_ms(lane->state);
+    if (clock_ms < 0 || wall_ms - clock_ms <= TICK_STEP_MS)
+        return wall_ms;
+    int64_t step_ms = clock_ms + TICK_STEP_MS;
+    if (next_ms > step_ms)
+        step_ms = next_ms;
+    return step_ms < wall_ms ? step_ms : wall_ms;
+}
+
 static bool begin_tick(struct nilai_lane *lane, int64_t wall_ms, struct nilai_turn *turn)
 {
     if (!lane->options.follow_wall_clock || lane->phase != NILAI_LANE_LIVE
         || lane->tick_s == wall_ms / 1000 || !nilai_merge_is_at_end(lane->merge)
         || nilai_partition_clock_ms(lane->state) >= wall_ms)
         return false;
-    lane->tick_s = wall_ms / 1000;
-    turn->clock_ms = wall_ms;
+    turn->clock_ms = tick_to(lane, wall_ms);
+    if (turn->clock_ms == wall_ms)
+        lane->tick_s = wall_ms / 1000;
     return true;
 }
 

@@ -253,12 +253,18 @@ static bool is_commit_due(const struct nilai_worker *worker)
                || worker->outputs >= COMMIT_OUTPUTS_MAX);
 }
 
-/* Works off what is there, for a bounded number of turns. Between two of them a commit that is due
- * comes first: with a slow sink there may be no other moment without a turn at hand. */
+/* Whether something has to be done between two turns: a commit that is due, or reading for lanes that
+ * have loaded. With a slow sink there may be no other moment without a turn at hand. */
+static bool is_boundary_needed(const struct nilai_worker *worker, int turn)
+{
+    return worker->start_reading || (turn > 0 && is_commit_due(worker) && is_dirty(worker));
+}
+
+/* Works off what is there, for a bounded number of turns. */
 static enum nilai_status pump(struct nilai_worker *worker, int64_t *wake_ms)
 {
     for (int turn = 0; turn < TURNS_PER_ROUND; turn++) {
-        if (worker->busy == NULL && turn > 0 && is_commit_due(worker) && is_dirty(worker))
+        if (worker->busy == NULL && is_boundary_needed(worker, turn))
             break;
         if (worker->busy == NULL) {
             enum nilai_status found = find_turn(worker, wake_ms);
@@ -370,7 +376,7 @@ static enum nilai_status poll_sink(struct nilai_worker *worker, int timeout_ms)
 static enum nilai_status commit_if_due(struct nilai_worker *worker)
 {
     if (worker->busy != NULL || worker->commit_running
-        || (!worker->commit_waits && !is_commit_due(worker)))
+        || (!worker->commit_waits && (!is_commit_due(worker) || worker->start_reading)))
         return NILAI_OK;
     return begin_commit(worker);
 }

@@ -238,11 +238,15 @@ static enum nilai_status cut_branch(struct nilai_restore *restore, struct nilai_
     uint64_t id = restore->result.writer;
     const struct writer *writer;
     enum nilai_status status = NILAI_AGAIN;
+    size_t before = restore->cut_count;
     while (status == NILAI_AGAIN && !descends(restore, restore->options.committed, id)
            && (writer = find_writer(restore->writers, restore->writer_count, id)) != NULL) {
         status = cut(restore, id, 0, error);
         id = writer->parent;
     }
+    /* To begin again for nothing would never end. */
+    if (status == NILAI_AGAIN && restore->cut_count == before)
+        return damaged(error, "its writers contradict each other");
     return status;
 }
 
@@ -275,12 +279,25 @@ static bool same_offsets(const struct nilai_restore *restore, const struct nilai
            && a->clock_ms == b->clock_ms;
 }
 
-/* Decides what a part of that writer is in the history. NILAI_MISSING: nothing. */
+/* The last turn that ends in a part or, if none does, before it. Images may come without turns, and
+ * whoever goes on from there has read them: a cut from the next turn on leaves such a commit. */
+static uint64_t last_turn(struct nilai_part_reader reader)
+{
+    struct nilai_part_item item;
+    uint64_t last = reader.head.first - 1;
+    while (nilai_part_next(&reader, &item) == NILAI_OK && item.kind != NILAI_ITEM_CLOSE
+           && item.kind != NILAI_ITEM_MORE)
+        last += item.kind == NILAI_ITEM_TURN;
+    return last;
+}
+
+/* Decides what a part of that writer is in the history; `last`: see above. NILAI_MISSING: nothing. */
 static enum nilai_status place_part(struct nilai_restore *restore, uint64_t writer,
-                                    const struct nilai_part_head *part, struct nilai_error *error)
+                                    const struct nilai_part_head *part, uint64_t last,
+                                    struct nilai_error *error)
 {
     struct nilai_restored *result = &restore->result;
-    if (is_cut(restore, writer, part->first))
+    if (is_cut(restore, writer, last))
         return NILAI_MISSING;
     if (!result->found) {
         start_history(restore, writer, part);
@@ -401,7 +418,8 @@ static enum nilai_status take_part(struct nilai_restore *restore, uint64_t write
         return damaged(error, "a part that cannot be read");
     enum nilai_status status = note_writer(restore, writer, &reader.head, error);
     if (status == NILAI_OK)
-        status = place_part(restore, writer, &reader.head, error);
+        status = place_part(restore, writer, &reader.head,
+                            restore->cut_count > 0 ? last_turn(reader) : 0, error);
     if (status != NILAI_OK)
         return status == NILAI_MISSING ? NILAI_OK : status;
 
@@ -921,6 +939,13 @@ bool nilai_restore_takes_erasure(struct nilai_restore *restore, uint64_t turn,
 
 void nilai_restore_forget(struct nilai_restore *restore, uint32_t number)
 {
+    size_t kept = 0;
     if (is_held(restore, number))
         restore->held[number / 64] &= ~(UINT64_C(1) << number % 64);
+    /* Somebody else may get the number in the same turn. */
+    for (size_t index = 0; index < restore->changed_count; index++) {
+        if (restore->changed[index] != number)
+            restore->changed[kept++] = restore->changed[index];
+    }
+    restore->changed_count = kept;
 }
