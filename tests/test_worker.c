@@ -1017,13 +1017,12 @@ TEST(the_wall_clock_raises_alerts_once)
     struct broker *broker = broker_open(log);
     struct stage stage;
     stage_open(&stage, broker, 1, false);
-    int64_t wall_ms = stage.wall_ms;
     for (int round = 0; round < 500; round++)
         stage_round(&stage, 100);
     stage_close(&stage, false);
     size_t published = broker->kept_count;
     CHECK(published > quiet->kept_count);
-    CHECK(broker->committed[0].clock_ms >= wall_ms);
+    CHECK(broker->committed[0].clock_ms > quiet->committed[0].clock_ms);
 
     stage_open(&stage, broker, 2, false);
     for (int round = 0; round < 500; round++)
