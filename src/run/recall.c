@@ -13,6 +13,7 @@ struct nilai_recall {
     bool loaded, base_told;
     uint64_t records;
     int64_t first, last; /* offsets; -1: nothing read */
+    int64_t doubted;     /* `first` of the reading that made no sense; -1: none */
 };
 
 struct nilai_recall *nilai_recall_create(const struct nilai_recall_options *options)
@@ -21,7 +22,7 @@ struct nilai_recall *nilai_recall_create(const struct nilai_recall_options *opti
     if (recall == NULL)
         return NULL;
     recall->options = *options;
-    recall->first = recall->last = -1;
+    recall->first = recall->last = recall->doubted = -1;
     recall->state = nilai_partition_create(&options->state);
     if (recall->state != NULL)
         recall->restore = nilai_restore_create(&(struct nilai_restore_options){
@@ -92,6 +93,19 @@ static enum nilai_status begin_again(struct nilai_recall *recall, struct nilai_e
     return status == NILAI_OK ? NILAI_AGAIN : status;
 }
 
+/* The log's head may be deleted while it is read, which leaves a hole after what was read by then.
+ * Read again it begins later and has none; if it begins where it did, the hole is real. */
+static enum nilai_status judge(struct nilai_recall *recall, enum nilai_status status,
+                               struct nilai_error *error)
+{
+    if (status == NILAI_AGAIN)
+        return begin_again(recall, error);
+    if (status != NILAI_INVALID || recall->first == recall->doubted)
+        return refuse(recall, status, error);
+    recall->doubted = recall->first;
+    return begin_again(recall, error);
+}
+
 static bool is_known(const struct nilai_recall *recall)
 {
     for (uint32_t topic = 0; topic < recall->options.topic_count; topic++) {
@@ -136,10 +150,8 @@ static enum nilai_status finish(struct nilai_recall *recall, struct nilai_error 
     enum nilai_status status = nilai_restore_finish(recall->restore, error);
     if (status == NILAI_OK)
         status = check_position(recall, error);
-    if (status == NILAI_AGAIN)
-        return begin_again(recall, error);
     if (status != NILAI_OK)
-        return refuse(recall, status, error);
+        return judge(recall, status, error);
     stop_reading(recall);
     recall->loaded = true;
     return NILAI_OK;
@@ -154,9 +166,7 @@ static enum nilai_status take_record(struct nilai_recall *recall, const struct n
         recall->first = input->offset;
     enum nilai_status status
         = nilai_restore_take(recall->restore, input->value, input->value_size, error);
-    if (status == NILAI_OK)
-        return NILAI_OK;
-    return status == NILAI_AGAIN ? begin_again(recall, error) : refuse(recall, status, error);
+    return status == NILAI_OK ? NILAI_OK : judge(recall, status, error);
 }
 
 enum nilai_status nilai_recall_load(struct nilai_recall *recall, struct nilai_error *error)
