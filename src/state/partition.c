@@ -312,12 +312,14 @@ static bool still_bit(const uint64_t *still, uint32_t place)
     return place < NILAI_TURN_EVENTS_MAX && (still[place / 64] >> place % 64 & 1) != 0;
 }
 
-/* Again, the erasure may be remembered from an image already, and yet the customer be there. */
+/* Again, the erasure may be remembered from an image already, and yet the customer be there. Of
+ * several in the turn the last one counts, which is the one that is remembered. */
 static bool is_last_erasure(struct nilai_partition *partition, const struct nilai_event *event)
 {
     const struct nilai_again *again = partition->turn.again;
+    int64_t clock_ms = event->ts_ms > partition->clock_ms ? event->ts_ms : partition->clock_ms;
     return again != NULL && event->type == NILAI_ERASE
-           && nilai_erased_ts_ms(partition->erased, event->customer) <= event->ts_ms
+           && nilai_erased_is(partition->erased, event->customer, event->ts_ms, clock_ms)
            && nilai_restore_takes_erasure(again->restore, partition->turn.number, event->customer);
 }
 

@@ -37,8 +37,9 @@ NILAI_MUST_CHECK enum nilai_status nilai_erased_add(struct nilai_erased *erased,
 bool nilai_erased_covers(const struct nilai_erased *erased, struct nilai_text id, int64_t ts_ms,
                          int64_t clock_ms);
 
-/* The ts of the erasure that is remembered of that customer; -1: none is. */
-int64_t nilai_erased_ts_ms(const struct nilai_erased *erased, struct nilai_text id);
+/* Whether that very erasure is the one that is remembered of the customer. */
+bool nilai_erased_is(const struct nilai_erased *erased, struct nilai_text id, int64_t ts_ms,
+                     int64_t clock_ms);
 
 /* Calls `visit` for every entry of the bucket that has not expired at `clock_ms`: its hash, the
  * erasure's ts and the clock at the erasure. Looks at every entry of all buckets. */
