@@ -6,6 +6,7 @@
 
 #include "nilai/base/hash.h"
 #include "nilai/base/log.h"
+#include "nilai/base/mutation.h"
 #include "nilai/run/emit.h"
 #include "nilai/run/lane.h"
 
@@ -624,6 +625,15 @@ static bool make_parking(struct nilai_worker *worker, size_t lanes)
     return grown != NULL;
 }
 
+/* Whether the committed position tells that nobody else has worked on a partition meanwhile. Where
+ * the journal is written before the offsets are committed, somebody may have come as far as the
+ * one and not as the other. */
+static bool position_tells_all(const struct nilai_worker *worker)
+{
+    return worker->options.state_log == NULL || nilai_sink_can_abort(worker->options.sink)
+           || NILAI_MUTATION(positions_are_trusted);
+}
+
 static struct nilai_lane *take_parked(struct nilai_worker *worker,
                                       const struct nilai_position *committed)
 {
@@ -631,7 +641,7 @@ static struct nilai_lane *take_parked(struct nilai_worker *worker,
         struct nilai_lane *lane = worker->parked[index];
         if (nilai_lane_partition(lane) != committed->partition)
             continue;
-        if (!nilai_lane_is_committed_at(lane, committed))
+        if (!position_tells_all(worker) || !nilai_lane_is_committed_at(lane, committed))
             return NULL;
         worker->parked[index] = worker->parked[--worker->parked_count];
         return lane;

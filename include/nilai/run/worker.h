@@ -16,7 +16,8 @@
  *     are committed, and the lanes are parked: a rebalance of the group takes everything away
  *     and mostly gives the same back. A parked lane goes on if the group's committed position
  *     is still the one the lane knows; otherwise somebody else has worked on it meanwhile, and
- *     the lane is built anew.
+ *     the lane is restored. (Where the journal is written before the offsets are committed, at
+ *     least once, the position does not tell, and every lane is restored.)
  *
  * Thread: one. Its counters and the budget may be read by others.
  */
