@@ -5,7 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_WAIT_MS = 10000, TICK_STEP_MS = 24 * 3600 * 1000 };
+#include "nilai/base/mutation.h"
+
+enum {
+    FIRST_WAIT_MS = 10000,
+    TICK_STEP_MS = 24 * 3600 * 1000,
+    RETENTION_NEAR = 10, /* one part in so many of what is kept */
+};
 
 static_assert((int)NILAI_BATCH_MAX <= (int)NILAI_TURN_EVENTS_MAX, "a journal can tell events of a turn apart");
 static_assert((int)NILAI_INPUT_TOPICS_MAX == (int)NILAI_JOURNAL_TOPICS_MAX, "and all its topics");
@@ -154,6 +160,7 @@ static struct nilai_scribe *open_scribe(struct nilai_lane *lane)
         .turn = result->found ? result->turn : 1,
         .floor = result->found ? result->floor : 0,
         .base = result->found ? result->base : lane->reached,
+        .needed = result->found ? result->start : beginning(lane),
         .reached = lane->reached,
     });
 }
@@ -448,7 +455,7 @@ static void form_batch(struct nilai_lane *lane, int64_t now_ms, int64_t wall_ms,
 static bool form_again(struct nilai_lane *lane, int64_t now_ms, int64_t wall_ms, int64_t *wake_ms,
                        struct nilai_turn *turn)
 {
-    bool recorded = lane->again.again.still != NULL;
+    bool recorded = lane->again.again.still != NULL && !NILAI_MUTATION(future_is_judged_by_now);
     form_batch(lane, now_ms, recorded ? lane->again.to.wall_ms : wall_ms, wake_ms, turn);
     lane->suppressed = true;
     turn->number = lane->again.number;
@@ -694,6 +701,8 @@ void nilai_lane_commit_refused(struct nilai_lane *lane)
 bool nilai_lane_is_committed_at(const struct nilai_lane *lane,
                                 const struct nilai_position *position)
 {
+    if (NILAI_MUTATION(positions_are_not_read_back))
+        return true;
     return same_offsets(lane, position, &lane->committed)
            && position->clock_ms == lane->committed.clock_ms
            && position->turn == lane->committed.turn && position->writer == lane->committed.writer;
@@ -702,6 +711,24 @@ bool nilai_lane_is_committed_at(const struct nilai_lane *lane,
 struct nilai_partition *nilai_lane_state(struct nilai_lane *lane)
 {
     return lane->recall != NULL ? nilai_recall_state(lane->recall) : lane->state;
+}
+
+enum nilai_lane_retention nilai_lane_retention(const struct nilai_lane *lane,
+                                               struct nilai_source *source)
+{
+    enum nilai_lane_retention worst = NILAI_RETENTION_FAR;
+    for (uint32_t topic = 0; lane->scribe != NULL && topic < lane->options.topic_count; topic++) {
+        int64_t needed = nilai_scribe_needed(lane->scribe)->offsets[topic];
+        int64_t low = nilai_source_low(source, topic, lane->committed.partition);
+        int64_t high = nilai_source_high(source, topic, lane->committed.partition);
+        if (needed < 0 || low <= 0 || high < needed)
+            continue; /* nothing was deleted yet, or nothing is known */
+        if (low > needed)
+            return NILAI_RETENTION_PAST;
+        if (needed < high && needed - low < (high - low) / RETENTION_NEAR)
+            worst = NILAI_RETENTION_NEAR_FLOOR;
+    }
+    return worst;
 }
 
 uint64_t nilai_lane_journal_bytes(const struct nilai_lane *lane)

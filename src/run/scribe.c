@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nilai/base/mutation.h"
 #include "nilai/io/record.h"
 #include "nilai/state/image.h"
 #include "nilai/state/round.h"
@@ -25,6 +26,7 @@ struct nilai_scribe {
     uint32_t images; /* of the commit at hand */
     bool asked;     /* the log, where it ends */
     uint64_t round_turn; /* before the round */
+    struct nilai_point round_point, needed; /* after that; after the floor that a commit holds */
     int64_t trim;   /* -1; else what a complete round has made superfluous */
     bool trim_told; /* and the floor that says so is in the commit at hand */
     uint64_t bytes;
@@ -37,6 +39,7 @@ struct nilai_scribe *nilai_scribe_create(const struct nilai_scribe_options *opti
         return NULL;
     scribe->options = *options;
     scribe->trim = -1;
+    scribe->needed = options->needed;
     const struct nilai_journal_head head = {
         .kind = NILAI_JOURNAL_PART, .inputs = options->inputs, .writer = options->writer};
     const struct nilai_part_head part = {.parent = options->parent,
@@ -171,6 +174,7 @@ static void attend_round(struct nilai_scribe *scribe, int64_t now_ms)
         return;
     scribe->asked = false;
     scribe->round_turn = nilai_scribe_last_turn(scribe);
+    scribe->round_point = scribe->parts.reached;
     nilai_round_begin(&scribe->round, mark, now_ms);
 }
 
@@ -186,6 +190,8 @@ bool nilai_scribe_is_due(struct nilai_scribe *scribe, int64_t now_ms)
 static void close_part(struct nilai_scribe *scribe)
 {
     uint64_t floor = nilai_floors_lowest(nilai_partition_floors(scribe->options.state));
+    if (NILAI_MUTATION(floor_is_the_last_turn))
+        floor = scribe->parts.turn;
     write_quiet(scribe);
     /* Floors of chunks that nobody wrote about since may lie after what has ended. */
     nilai_part_close(&scribe->parts, floor < scribe->parts.turn ? floor : scribe->parts.turn,
@@ -227,7 +233,7 @@ static enum nilai_status put_image(struct nilai_scribe *scribe, struct nilai_sin
     int64_t mark = scribe->round.mark;
     if (nilai_round_wrote(&scribe->round, floors, scribe->image.size)) {
         NILAI_ASSERT(nilai_floors_lowest(floors) >= scribe->round_turn);
-        scribe->trim = mark;
+        scribe->trim = mark + 8 * NILAI_MUTATION(trim_goes_too_far);
     }
     return NILAI_OK;
 }
@@ -260,11 +266,17 @@ enum nilai_status nilai_scribe_put_commit(struct nilai_scribe *scribe, struct ni
 void nilai_scribe_commit_held(struct nilai_scribe *scribe)
 {
     struct nilai_state_log *log = scribe->options.log;
-    if (!scribe->trim_told)
+    if (!scribe->trim_told && !(NILAI_MUTATION(trim_before_the_floor_is_told) && scribe->trim >= 0))
         return;
     log->ops->trim(log, scribe->options.partition, scribe->trim);
+    scribe->needed = scribe->round_point;
     scribe->trim = -1;
     scribe->trim_told = false;
+}
+
+const struct nilai_point *nilai_scribe_needed(const struct nilai_scribe *scribe)
+{
+    return &scribe->needed;
 }
 
 uint64_t nilai_scribe_bytes(const struct nilai_scribe *scribe)

@@ -20,6 +20,7 @@ enum {
     SETTLE_COMMITS_MAX = 3,  /* a commit may be refused for a passing reason */
     COMMIT_OUTPUTS_MAX = 50000, /* messages; then a commit is due before its time */
     PROGRESS_EVERY_MS = 5000,
+    WARN_EVERY_MS = 60000,
     LOAD_PAUSE_MS = 1, /* the log wakes its reader, too */
 };
 
@@ -46,7 +47,7 @@ struct nilai_worker {
     bool start_reading; /* lanes have loaded that nothing is read for yet */
     uint64_t opened;    /* lanes so far */
     uint64_t settings;  /* hash of what results depend on */
-    int64_t progress_at_ms;
+    int64_t progress_at_ms, warn_retention_ms;
     bool taken_back; /* by the sink: lanes with something to commit have gone too far */
     bool unsettled; /* what was last given up was not committed */
     bool assigned; /* the group has said what is ours, which may be nothing */
@@ -305,8 +306,10 @@ static enum nilai_status put_journals(struct nilai_worker *worker)
         if (!worker->commit_half_lane && !nilai_lane_wants_commit(lane, worker->now_ms))
             continue;
         worker->commit_half_lane = true;
+        uint64_t before = nilai_lane_journal_bytes(lane);
         enum nilai_status status
             = nilai_lane_put_journal(lane, worker->options.sink, worker->now_ms);
+        count(worker, NILAI_COUNTER_JOURNAL_BYTES, nilai_lane_journal_bytes(lane) - before);
         if (status != NILAI_OK)
             return status;
         worker->commit_half_lane = false;
@@ -370,7 +373,8 @@ static enum nilai_status poll_sink(struct nilai_worker *worker, int timeout_ms)
         return status;
     if (worker->commit_running)
         end_commit(worker, state == NILAI_COMMIT_DONE);
-    worker->taken_back |= state == NILAI_COMMIT_ABORTED;
+    worker->taken_back
+        |= state == NILAI_COMMIT_ABORTED && !NILAI_MUTATION(aborted_lanes_go_on);
     return NILAI_OK;
 }
 
@@ -498,6 +502,30 @@ static void tell_gap(struct nilai_lane *lane)
                   nilai_lane_partition(lane));
 }
 
+/* A restore needs the input from the journal's floor on. */
+static void watch_retention(struct nilai_worker *worker)
+{
+    uint64_t near = 0;
+    enum nilai_lane_retention worst = NILAI_RETENTION_FAR;
+    for (size_t index = 0; index < worker->lane_count; index++) {
+        enum nilai_lane_retention retention
+            = nilai_lane_retention(worker->lanes[index], worker->options.source);
+        near += retention != NILAI_RETENTION_FAR;
+        worst = retention > worst ? retention : worst;
+    }
+    nilai_counter_set(worker->options.counters, NILAI_COUNTER_RETENTION_NEAR, near);
+    if (near == 0 || worker->now_ms < worker->warn_retention_ms)
+        return;
+    worker->warn_retention_ms = worker->now_ms + WARN_EVERY_MS;
+    nilai_log(worst == NILAI_RETENTION_PAST ? NILAI_LOG_ERROR : NILAI_LOG_WARNING,
+              "%s for %" PRIu64 " partitions: keep the input for longer (retention.ms), or make "
+              "state.image_round_max shorter",
+              worst == NILAI_RETENTION_PAST
+                  ? "input that a restore would need has been deleted"
+                  : "input that a restore would need is about to be deleted",
+              near);
+}
+
 static bool is_restoring(const struct nilai_lane *lane)
 {
     return nilai_lane_phase(lane) == NILAI_LANE_LOADING
@@ -559,6 +587,7 @@ static bool survey(struct nilai_worker *worker)
         tell_restored(worker, lane);
     }
     tell_progress(worker);
+    watch_retention(worker);
     nilai_counter_set(counters, NILAI_COUNTER_CUSTOMERS, customers);
     nilai_counter_set(counters, NILAI_COUNTER_MEMORY_BYTES, memory);
     nilai_counter_set(counters, NILAI_COUNTER_LAG, lag);
@@ -579,7 +608,7 @@ static void on_revoked(void *context, bool lost)
     if (!lost && worker->failure == NILAI_OK)
         settle(worker);
     if (nilai_sink_can_abort(worker->options.sink) && worker->failure == NILAI_OK
-        && !worker->taken_back && is_ahead(worker))
+        && !worker->taken_back && is_ahead(worker) && !NILAI_MUTATION(lost_is_not_taken_back))
         take_back(worker);
     /* What was parked and not given back since is still there when the end comes. */
     NILAI_ASSERT(worker->parked_count == 0 || worker->lane_count == 0);
@@ -775,7 +804,8 @@ static enum nilai_status read_all(struct nilai_worker *worker)
                                                  &worker->error);
     worker->start_reading = status == NILAI_AGAIN;
     free(list);
-    return status; /* NILAI_AGAIN: until then nothing may be taken, there would be a hole */
+    /* NILAI_AGAIN: until then nothing may be taken, there would be a hole */
+    return NILAI_MUTATION(holes_are_taken) && status == NILAI_AGAIN ? NILAI_OK : status;
 }
 
 /* Lanes that load go on; when all have loaded, reading begins. Not amid a turn, whose messages would

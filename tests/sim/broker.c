@@ -120,7 +120,7 @@ const struct sim_record *sim_log_read(struct sim_log *log, int64_t *offset)
 void sim_log_trim(struct sim_broker *broker, struct sim_log *log, int64_t offset)
 {
     if (offset > log->trim_to)
-        log->trim_to = offset;
+        log->trim_to = offset < log->count ? offset : log->count; /* there is no more */
     if (log->trim_at_ms < 0)
         log->trim_at_ms = broker->now_ms + sim_below(broker, TRIM_DELAY_MS);
 }

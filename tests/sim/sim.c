@@ -648,6 +648,16 @@ static const char *const mutations[] = {
     "held_turns_are_applied_again",
     "exceptions_move_the_clock",
     "marks_are_not_adopted",
+    "skipped_erasures_are_forgotten",
+    "floor_is_the_last_turn",
+    "trim_goes_too_far",
+    "trim_before_the_floor_is_told",
+    "aborted_lanes_go_on",
+    "lost_is_not_taken_back",
+    "holes_are_taken",
+    "future_is_judged_by_now",
+    "positions_are_not_read_back",
+    "positions_are_trusted",
 };
 
 /* In a process of its own, because it will die; true: it did. */
