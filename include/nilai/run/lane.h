@@ -139,6 +139,16 @@ struct nilai_lane_restored {
 };
 bool nilai_lane_take_restored(struct nilai_lane *lane, int64_t now_ms,
                               struct nilai_lane_restored *restored);
+/* How near the deletion of input has come to what a restore would need. */
+enum nilai_lane_retention {
+    NILAI_RETENTION_FAR,
+    NILAI_RETENTION_NEAR_FLOOR, /* less than a tenth of what is kept is between */
+    NILAI_RETENTION_PAST,       /* what is needed is gone: until a round is complete, the state cannot be
+                                   restored */
+};
+enum nilai_lane_retention nilai_lane_retention(const struct nilai_lane *lane,
+                                               struct nilai_source *source);
+
 /* How far loading is. */
 void nilai_lane_progress(const struct nilai_lane *lane, uint64_t *read, uint64_t *all);
 /* Bytes put into the journal. */

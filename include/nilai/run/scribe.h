@@ -30,6 +30,7 @@ struct nilai_scribe_options {
     /* Where it begins. */
     uint64_t parent, turn, floor;
     struct nilai_point base; /* after turn 1 */
+    struct nilai_point needed; /* after the floor */
     struct nilai_point reached;
 };
 
@@ -66,6 +67,9 @@ NILAI_MUST_CHECK enum nilai_status nilai_scribe_put_commit(struct nilai_scribe *
                                                            struct nilai_sink *sink,
                                                            int64_t now_ms);
 void nilai_scribe_commit_held(struct nilai_scribe *scribe);
+
+/* From where on a restore would need the input. */
+const struct nilai_point *nilai_scribe_needed(const struct nilai_scribe *scribe);
 
 /* Bytes put into the sink, since the beginning. */
 uint64_t nilai_scribe_bytes(const struct nilai_scribe *scribe);
