@@ -43,6 +43,7 @@ enum {
     TAG_ERASED = 3,
     TAG_CLOSE = 4,
     TAG_MORE = 5,
+    FULL_SIZE_MAX = NILAI_JOURNAL_PART_SIZE + NILAI_JOURNAL_PART_SIZE / 4,
 };
 
 static const unsigned char magic[3] = {'N', 'L', 'J'};
@@ -117,7 +118,7 @@ static bool is_point(const struct nilai_point *point, uint32_t topic_count)
         if (point->offsets[topic] < -1)
             return false;
     }
-    return is_time(point->clock_ms);
+    return is_time(point->clock_ms) && is_time(point->wall_ms);
 }
 
 static bool take_point(struct nilai_wire *body, struct nilai_point *point, uint32_t topic_count)
@@ -151,10 +152,12 @@ bool nilai_part_is_full(const struct nilai_part_writer *writer)
     return writer->open && writer->buffer.size >= NILAI_JOURNAL_PART_SIZE;
 }
 
+/* A part that is full has room for what cannot wait: the end of the turn whose marks filled it, and of
+ * a quiet one before it. */
 static void need_part(struct nilai_part_writer *writer)
 {
     const struct nilai_part_head *part = &writer->part;
-    NILAI_ASSERT(!nilai_part_is_full(writer));
+    NILAI_ASSERT(writer->buffer.size < FULL_SIZE_MAX);
     if (writer->open)
         return;
     writer->open = true;
@@ -220,6 +223,7 @@ void nilai_part_add_turn(struct nilai_part_writer *writer, const struct nilai_po
                                                             - writer->reached.offsets[topic]));
     }
     NILAI_ASSERT(is_time(point->clock_ms) && point->clock_ms >= writer->reached.clock_ms);
+    NILAI_ASSERT(is_time(point->wall_ms));
     nilai_wire_put_signed(&writer->buffer, point->clock_ms - writer->reached.clock_ms);
     nilai_wire_put_signed(&writer->buffer, point->wall_ms - writer->reached.wall_ms);
     put_still(&writer->buffer, still);
@@ -245,8 +249,7 @@ void nilai_part_send(struct nilai_part_writer *writer)
 void nilai_part_close(struct nilai_part_writer *writer, uint64_t floor,
                       const struct nilai_point *base)
 {
-    if (!nilai_part_is_full(writer))
-        need_part(writer);
+    need_part(writer);
     nilai_wire_put_8(&writer->buffer, TAG_CLOSE);
     nilai_wire_put_unsigned(&writer->buffer, floor);
     put_point(&writer->buffer, base, writer->part.topic_count);
@@ -312,7 +315,7 @@ static bool take_turn(struct nilai_part_reader *reader, struct nilai_part_item *
     int64_t wall = nilai_wire_take_signed(&reader->body);
     if (clock < 0 || __builtin_add_overflow(point->clock_ms, clock, &point->clock_ms)
         || __builtin_add_overflow(point->wall_ms, wall, &point->wall_ms)
-        || !is_time(point->clock_ms))
+        || !is_time(point->clock_ms) || !is_time(point->wall_ms))
         return false;
     item->point = *point;
     return take_still(&reader->body, item->still);

@@ -91,8 +91,8 @@ struct nilai_part_item {
     struct nilai_standing standing;
 };
 
-/* Turns and marks on their way into parts. The caller takes a part when there is one and
- * sends it before anything else is added. */
+/* Turns and marks on their way into parts. The caller sends a part that is full before it adds
+ * another mark; ends of turns still fit. */
 struct nilai_part_writer {
     struct nilai_journal_head head;
     struct nilai_part_head part; /* of the next part to be begun */
@@ -108,7 +108,7 @@ void nilai_part_writer_init(struct nilai_part_writer *writer, const struct nilai
                             const struct nilai_part_head *part);
 void nilai_part_writer_fini(struct nilai_part_writer *writer);
 
-/* Whether the part has grown so far that it must be sent (nilai_part_send) first. */
+/* Whether the part has grown so far that it must be sent (nilai_part_send) before another mark. */
 bool nilai_part_is_full(const struct nilai_part_writer *writer);
 void nilai_part_add_mark(struct nilai_part_writer *writer, const struct nilai_effect *effect);
 /* The turn after the last. Offsets and bits as in the item. */
