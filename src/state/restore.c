@@ -504,11 +504,19 @@ static enum nilai_status load_customer(struct nilai_restore *restore,
     return status;
 }
 
+/* A chunk from nowhere would have lists of all chunks before it made. */
+static bool fits(const struct nilai_restore *restore, uint32_t chunk)
+{
+    const struct nilai_table *table = nilai_partition_table(restore->options.state);
+    return chunk < nilai_table_numbers_max(table) / NILAI_CHUNK_CUSTOMERS;
+}
+
 static enum nilai_status load_chunk(struct nilai_restore *restore, struct nilai_image *image)
 {
     struct nilai_image_customer customer;
     const struct nilai_model *model = nilai_partition_model(restore->options.state);
-    enum nilai_status status = need_chunk(restore, image->part);
+    enum nilai_status status
+        = fits(restore, image->part) ? need_chunk(restore, image->part) : NILAI_FULL;
     if (status == NILAI_OK)
         status = nilai_floors_imaged(nilai_partition_floors(restore->options.state), image->part,
                                      image->turn);

@@ -531,6 +531,11 @@ enum nilai_status nilai_table_restore(struct nilai_table *table, uint32_t number
     return NILAI_OK;
 }
 
+uint32_t nilai_table_numbers_max(const struct nilai_table *table)
+{
+    return table->records.chunks_max << CHUNK_LOG2;
+}
+
 static bool is_held(void *context, uint32_t number)
 {
     return nilai_table_is_live(context, number);

@@ -77,6 +77,8 @@ NILAI_MUST_CHECK enum nilai_status nilai_table_restore(struct nilai_table *table
                                                        uint64_t hash, struct nilai_text id,
                                                        const struct nilai_customer *customer,
                                                        const struct nilai_service *service);
+/* Numbers that do not fit into all the memory there may be are at or beyond this one. */
+uint32_t nilai_table_numbers_max(const struct nilai_table *table);
 /* Ends it: the numbers left free are taken by insert again, the lowest first. Looks at every
  * number; does no harm where nothing was restored. */
 void nilai_table_restored(struct nilai_table *table);
