@@ -312,32 +312,21 @@ static bool still_bit(const uint64_t *still, uint32_t place)
     return place < NILAI_TURN_EVENTS_MAX && (still[place / 64] >> place % 64 & 1) != 0;
 }
 
-/* Again, the erasure may be remembered from an image already, and yet the customer be there. Of
- * several in the turn the last one counts, which is the one that is remembered. */
-static bool is_last_erasure(struct nilai_partition *partition, const struct nilai_event *event)
-{
-    const struct nilai_again *again = partition->turn.again;
-    int64_t clock_ms = event->ts_ms > partition->clock_ms ? event->ts_ms : partition->clock_ms;
-    return again != NULL && event->type == NILAI_ERASE
-           && nilai_erased_is(partition->erased, event->customer, event->ts_ms, clock_ms)
-           && nilai_restore_takes_erasure(again->restore, partition->turn.number, event->customer);
-}
-
 /* Whether the event is to be left out. With a record of what happened when the turn was applied
- * for the first time, that is how it happens again. */
+ * for the first time, that is how it happens again: who restores may know of too many erasures, for
+ * an image is newer than the turn, or of too few, for those that have expired since are not in it. */
 static bool is_ignored(struct nilai_partition *partition, const struct nilai_event *event,
                        uint32_t place, uint64_t id_hash, bool known, uint32_t number)
 {
     const struct nilai_again *again = partition->turn.again;
-    if (again != NULL && again->still != NULL && still_bit(again->still, place))
-        return true;
     if (again != NULL
         && nilai_restore_skips(again->restore, partition->turn.number, known, number,
                                event->customer))
         return true;
-    if (!is_last_erasure(partition, event)
-        && nilai_erased_covers(partition->erased, event->customer, event->ts_ms,
-                               partition->clock_ms)) {
+    if (again != NULL && again->still != NULL)
+        return still_bit(again->still, place);
+    if (nilai_erased_covers(partition->erased, event->customer, event->ts_ms,
+                            partition->clock_ms)) {
         partition->counts.erased_ignored++;
         return true;
     }
@@ -354,29 +343,30 @@ static void move_clock(struct nilai_partition *partition, const struct nilai_eve
                        uint32_t place, bool ignored)
 {
     const struct nilai_again *again = partition->turn.again;
-    if (event->ts_ms <= partition->clock_ms)
-        return;
     bool stays = again != NULL ? again->still != NULL && still_bit(again->still, place) : ignored;
     if (again != NULL && NILAI_MUTATION(exceptions_move_the_clock))
         stays = false;
-    if (!stays)
-        partition->clock_ms = event->ts_ms;
-    else if (place < NILAI_TURN_EVENTS_MAX)
+    if (stays && place < NILAI_TURN_EVENTS_MAX)
         partition->still[place / 64] |= UINT64_C(1) << place % 64;
+    if (!stays && event->ts_ms > partition->clock_ms)
+        partition->clock_ms = event->ts_ms;
 }
 
 /* An erasure that is left out, because an image holds what came of the customer since, may be
- * newer than the image of remembered erasures: it is remembered all the same. Of several the last
- * one stays, in whichever order they come. */
+ * newer than the image of remembered erasures: it is remembered all the same, if it was one. Of
+ * several the last one stays, in whichever order they come. */
 static enum nilai_status remember_again(struct nilai_partition *partition,
                                         const struct nilai_event *event, uint32_t place)
 {
     const struct nilai_again *again = partition->turn.again;
     if (again == NULL || event->type != NILAI_ERASE
-        || (again->still != NULL && still_bit(again->still, place))
-        || nilai_erased_covers(partition->erased, event->customer, event->ts_ms,
-                               partition->clock_ms)
         || NILAI_MUTATION(skipped_erasures_are_forgotten))
+        return NILAI_OK;
+    bool void_then = again->still != NULL
+                         ? still_bit(again->still, place)
+                         : nilai_erased_covers(partition->erased, event->customer, event->ts_ms,
+                                               partition->clock_ms);
+    if (void_then)
         return NILAI_OK;
     return nilai_erased_add(partition->erased, event->customer, event->ts_ms,
                             partition->clock_ms);
@@ -397,10 +387,7 @@ static enum nilai_status process(struct nilai_partition *partition, size_t index
     *complete = true;
     move_clock(partition, event, place, ignored);
     if (ignored)
-        return known && nilai_customer_has_seen(nilai_table_customer(partition->table, number),
-                                                id_hash)
-                   ? NILAI_OK
-                   : remember_again(partition, event, place);
+        return remember_again(partition, event, place);
 
     if (known) {
         load(partition, number, &scratch);

@@ -93,8 +93,9 @@ NILAI_MUST_CHECK enum nilai_status nilai_partition_step(struct nilai_partition *
                                                         struct nilai_effects *effects, bool *done);
 
 /* Of the turn at hand, or the last one: bit i is set if event i (less than NILAI_TURN_EVENTS_MAX)
- * was ignored and did not move the clock, though its ts is later. Rare; who applies the turn again
- * without knowing all customers cannot find out by himself. */
+ * was ignored: seen before, or of the time before an erasure; it did not move the clock either.
+ * Rare; who applies the turn again without knowing all that was known then cannot find out by
+ * himself. */
 const uint64_t *nilai_partition_still(const struct nilai_partition *partition);
 
 /* The largest ts applied, or the turn's clock; -1 before the first. */
