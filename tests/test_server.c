@@ -7,6 +7,7 @@
 #include "nilai/run/server.h"
 #include "test.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <librdkafka/rdkafka.h>
@@ -80,6 +81,52 @@ static void count_change(void *context, const struct nilai_effect *effect)
 {
     CHECK(effect->customer_size > 0);
     atomic_fetch_add((_Atomic uint64_t *)context, 1);
+}
+
+static void stand_still(void *context, const struct nilai_effect *effect)
+{
+    (void)context, (void)effect;
+    for (;;)
+        pause();
+}
+
+/* A process whose worker never comes back from the first change. */
+_Noreturn static void run_and_stand_still(void)
+{
+    struct mock mock;
+    struct nilai_error error = {{0}};
+    struct nilai_server *server;
+    mock_open(&mock);
+    for (int number = 0; number < EVENTS; number++)
+        produce(&mock, number);
+    CHECK_EQ(rd_kafka_flush(mock.producer, PATIENCE_MS), RD_KAFKA_RESP_ERR_NO_ERROR);
+    CHECK_EQ(nilai_server_create(
+                 &(struct nilai_server_options){.config = configure(&mock),
+                                                .emulated = true,
+                                                .connect_timeout_ms = 10000,
+                                                .stall_ms = 1000,
+                                                .observe = stand_still},
+                 &server, &error),
+             NILAI_OK);
+    CHECK_EQ(nilai_server_start(server, &error), NILAI_OK);
+    for (int waited = 0; waited < PATIENCE_MS; waited += 1000)
+        usleep(1000000);
+    _exit(1); /* nobody has noticed */
+}
+
+/* Goal: a worker that stands still ends the process, so that others take over.
+ * Method: a child whose observer never returns; its exit code. First of all tests: a process with
+ * threads cannot be forked. */
+TEST(a_worker_that_stands_still_ends_the_process)
+{
+    int status;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        run_and_stand_still();
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status));
+    CHECK_EQ(WEXITSTATUS(status), NILAI_EXIT_BUG);
 }
 
 /* Goal: the service runs as a library, ends by itself at the end, and tells of each change.

@@ -103,9 +103,9 @@ static void check_beat(struct nilai_server *server, uint32_t index, int64_t at_m
                                         NILAI_COUNTER_BEATS);
     if (beats != watched->beats || nilai_worker_loop_has_ended(server->loops[index])) {
         *watched = (struct watched){.beats = beats, .beat_at_ms = at_ms};
-    } else if (at_ms - watched->beat_at_ms > NILAI_SERVER_STALL_MS) {
+    } else if (at_ms - watched->beat_at_ms > server->options.stall_ms) {
         nilai_log(NILAI_LOG_ERROR, "worker %u stands still for %d s: ending", index,
-                  NILAI_SERVER_STALL_MS / 1000);
+                  server->options.stall_ms / 1000);
         _exit(NILAI_EXIT_BUG);
     }
 }
@@ -220,6 +220,8 @@ enum nilai_status nilai_server_create(const struct nilai_server_options *options
     if (created == NULL)
         return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     created->options = *options;
+    if (created->options.stall_ms == 0)
+        created->options.stall_ms = NILAI_SERVER_STALL_MS;
     created->budget.max_bytes = options->config->memory_max_bytes;
     enum nilai_status status = prepare_topics(created, error);
     if (status == NILAI_OK)

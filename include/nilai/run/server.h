@@ -11,8 +11,8 @@
  * at-least-once only. State lives in memory: see lane.h for what a start does.
  *
  * A thread of its own watches the workers: one that fails takes the others down in order (they
- * commit what they have); one whose loop stands still for NILAI_SERVER_STALL_MS ends the
- * process, because nobody can stop it in order, and a process that is gone is restarted.
+ * commit what they have); one whose loop stands still for so long ends the process with exit
+ * code 70, because nobody can stop it in order, and a process that is gone is restarted.
  *
  * Thread: one; read, has_ended and stop any.
  */
@@ -22,7 +22,7 @@
 #include "nilai/run/worker.h"
 
 enum {
-    NILAI_SERVER_STALL_MS = 60000,
+    NILAI_SERVER_STALL_MS = 60000, /* default patience with a worker that stands still */
     NILAI_SERVER_REPORT_MS = 10000, /* a log line with the counts */
     NILAI_SERVER_CONNECT_MS = 30000, /* default patience with brokers that do not answer */
 };
@@ -32,6 +32,7 @@ struct nilai_server_options {
     bool exit_at_end; /* end by itself at the ends that the topics have at create */
     bool emulated;    /* the brokers are librdkafka's mock cluster, as in the demo */
     int connect_timeout_ms;
+    int stall_ms; /* 0: the default */
     nilai_change_fn observe; /* of every published change, in a worker's thread; or NULL */
     void *observe_context;
 };
