@@ -29,9 +29,9 @@ static const struct nilai_command run_command = {
         "Delivery is exactly once: what an event causes and its offset become visible together,\n"
         "in a transaction; readers must read with isolation.level=read_committed. The setting\n"
         "`delivery` chooses at-least-once, which repeats some changes after a crash.\n"
-        "State lives in memory. A partition that starts, or moves here, is read from its oldest\n"
-        "event to rebuild it; what was published up to the committed offsets is not published\n"
-        "again. The input topics must therefore keep their events as long as these count.\n\n"
+        "State lives in memory and in a journal, the topic `state.topic`. A partition that starts, or\n"
+        "moves here, loads images from it and takes the latest input again; what was published is\n"
+        "not published again. The input must be kept for a few times `state.image_round_max`.\n\n"
         "With --exit-at-end the wall clock is not followed, no idle topic is passed over, and\n"
         "each process ends when the partitions that it was given are done.\n\n"
         "SIGTERM and SIGINT finish the work at hand, commit and leave; a second one ends at once.",

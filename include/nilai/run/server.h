@@ -8,7 +8,7 @@
  *     nilai_server_destroy(server, &error);            waits; says how it ended
  *
  * Delivery is as `delivery` says (kafka_transaction_sink.h, kafka_sink.h); mock brokers know
- * at-least-once only. State lives in memory: see lane.h for what a start does.
+ * at-least-once only, and no journal. For what a start does see lane.h.
  *
  * A thread of its own watches the workers: one that fails takes the others down in order (they
  * commit what they have); one whose loop stands still for so long ends the process with exit
