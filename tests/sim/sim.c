@@ -495,14 +495,14 @@ static void compare_restored(struct sim_reference *const *references)
 
 /* --- What is left in the journal ------------------------------------------------------------------ */
 
-static void live_on(int64_t ms)
+static void live_on(int64_t ms, bool trickles)
 {
     int64_t until_ms = world.broker.now_ms + ms;
     for (int64_t trickle_ms = 0; world.broker.now_ms < until_ms;) {
         int64_t pause_ms = 1 + sim_below(&world.broker, 200);
         sim_broker_advance(&world.broker, pause_ms);
         trickle_ms -= pause_ms;
-        if (trickle_ms <= 0) {
+        if (trickles && trickle_ms <= 0) {
             sim_input_trickle(&world.input, wall_ms());
             trickle_ms = world.config.image_round_max_ms / 20;
         }
@@ -521,11 +521,13 @@ static void check_size(int32_t partition)
                  " are the newest ones", partition, residue.image_bytes, residue.newest_bytes);
 }
 
-/* Two rounds after the last erasure nobody who was erased is in the journal, and it is short. */
+/* Two rounds after the last erasure nobody who was erased is in the journal; when nothing happens
+ * any more, it comes to rest with one round in it. */
 static void judge_residue(void)
 {
     struct nilai_lane *lane;
-    live_on(5 * world.config.image_round_max_ms / 2 + 5000);
+    live_on(5 * world.config.image_round_max_ms / 2 + 5000, true);
+    live_on(3 * world.config.image_round_max_ms / 2 + 5000, false);
     for (size_t which = 0; (lane = nilai_worker_lane(world.processes[0].worker, which)) != NULL;
          which++) {
         int32_t partition = nilai_lane_partition(lane);
