@@ -16,6 +16,7 @@ enum {
     PAUSE_MS = 100,
     MESSAGE_BYTES_DEFAULT = 1048588, /* max.message.bytes of Kafka */
     DEAD_LETTER_EXTRA = 65536,       /* for the headers that say why */
+    STATE_MESSAGE_BYTES = 1000000,   /* the largest record of a journal */
 };
 
 struct topic {
@@ -398,7 +399,30 @@ static enum nilai_status check_state_entry(struct admin *admin, const char *topi
                 "--entity-name %s --add-config cleanup.policy=delete,retention.ms=-1,"
                 "retention.bytes=-1", topic, name, value, topic);
     }
+    if (strcmp(name, "max.message.bytes") == 0 && strtoll(value, NULL, 10) < STATE_MESSAGE_BYTES)
+        return nilai_error_set(
+            admin->error, NILAI_CONFIG,
+            "topic %s (state.topic) takes messages of %s bytes (max.message.bytes); the journal "
+            "needs %d", topic, value, STATE_MESSAGE_BYTES);
     return NILAI_OK;
+}
+
+/* What a restore needs must be there still; without a journal, everything. */
+static void judge_retention(const struct admin *admin, const char *topic, int64_t retention_ms)
+{
+    int64_t needed_ms = admin->options->input_needed_ms;
+    if (retention_ms < 0 || (needed_ms > 0 && retention_ms >= needed_ms))
+        return;
+    if (needed_ms > 0)
+        nilai_log(NILAI_LOG_WARNING,
+                  "input topic %s keeps events for %.4g hours only (retention.ms=%" PRId64 "): a "
+                  "restore may need those of the last %.4g", topic,
+                  (double)retention_ms / 3600000, retention_ms, (double)needed_ms / 3600000);
+    else
+        nilai_log(NILAI_LOG_WARNING,
+                  "input topic %s keeps events for %.4g days only (retention.ms=%" PRId64 "): after "
+                  "a restart what is older is forgotten; -1 keeps all", topic,
+                  (double)retention_ms / 86400000, retention_ms);
 }
 
 static enum nilai_status check_entry(struct admin *admin, const char *topic,
@@ -414,11 +438,8 @@ static enum nilai_status check_entry(struct admin *admin, const char *topic,
         return nilai_error_set(admin->error, NILAI_CONFIG,
                                "input topic %s is compacted (cleanup.policy=%s): of a customer's "
                                "events only the last would stay", topic, value);
-    if (strcmp(name, "retention.ms") == 0 && strtoll(value, NULL, 10) >= 0)
-        nilai_log(NILAI_LOG_WARNING,
-                  "input topic %s keeps events for %.4g days only (retention.ms=%s): after a restart "
-                  "what is older is forgotten; -1 keeps all", topic,
-                  (double)strtoll(value, NULL, 10) / 86400000, value);
+    if (strcmp(name, "retention.ms") == 0)
+        judge_retention(admin, topic, strtoll(value, NULL, 10));
     if (strcmp(name, "max.message.bytes") == 0 && strtol(value, NULL, 10) > admin->message_bytes)
         admin->message_bytes = strtol(value, NULL, 10);
     return NILAI_OK;

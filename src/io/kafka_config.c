@@ -236,6 +236,8 @@ static const struct nilai_kafka_fixed preferred_consumer[] = {
     /* Some versions sleep for up to a second when the count is reached; the bound is
      * queued.max.messages.kbytes. */
     {"queued.min.messages", "10000000"},
+    /* The end of a topic is told by an answer without messages. */
+    {"fetch.wait.max.ms", "100"},
     {"client.id", "nilai"},
 };
 static const struct nilai_kafka_fixed preferred_producer[] = {

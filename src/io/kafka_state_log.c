@@ -115,6 +115,8 @@ static enum nilai_status create_client(struct kafka_state_log *log, enum nilai_k
     return nilai_kafka_client_create(RD_KAFKA_CONSUMER, config, client, error);
 }
 
+#define FETCH_WAIT_MS "10"
+
 /* --- Reading -------------------------------------------------------------------------------- */
 
 static void configure_reader(const struct kafka_state_log *log, char kbytes[static 24],
@@ -137,7 +139,10 @@ static enum nilai_status create_reader(struct kafka_state_log *log, struct nilai
     char kbytes[24], fetch[24];
     configure_reader(log, kbytes, fetch);
     const struct nilai_kafka_fixed fixed[] = {{"queued.max.messages.kbytes", kbytes},
-                                              {"fetch.message.max.bytes", fetch}};
+                                              {"fetch.message.max.bytes", fetch},
+                                              /* A restore ends with an answer that is empty: a
+                                               * broker that waits for more delays it. */
+                                              {"fetch.wait.max.ms", FETCH_WAIT_MS}};
     enum nilai_status status = create_client(log, NILAI_KAFKA_CONSUMER, fixed,
                                              NILAI_ARRAY_LEN(fixed), &log->reader, error);
     if (status != NILAI_OK)

@@ -45,6 +45,7 @@ struct nilai_lane {
     struct nilai_lane_restored restored;
     bool restored_told;
     int64_t opened_ms, loaded_ms;
+    int64_t now_ms; /* of the last call that told it */
 };
 
 /* ---- opening ---- */
@@ -177,6 +178,7 @@ static void note_restored(struct nilai_lane *lane)
         .turns = result->turns,
         .differences = nilai_restore_differences(nilai_recall_restore(lane->recall)),
         .load_ms = lane->loaded_ms - lane->opened_ms,
+        .replay_ms = lane->now_ms - lane->loaded_ms,
     };
 }
 
@@ -239,7 +241,7 @@ enum nilai_status nilai_lane_load(struct nilai_lane *lane, int64_t now_ms,
     enum nilai_status status = nilai_recall_load(lane->recall, error);
     if (status != NILAI_OK)
         return status;
-    lane->loaded_ms = now_ms;
+    lane->loaded_ms = lane->now_ms = now_ms;
     lane->state = nilai_recall_state(lane->recall);
     lane->phase = NILAI_LANE_REPLAYING;
     if (nilai_recall_result(lane->recall)->found)
@@ -258,14 +260,12 @@ void nilai_lane_progress(const struct nilai_lane *lane, uint64_t *read, uint64_t
         nilai_recall_progress(lane->recall, read, all);
 }
 
-bool nilai_lane_take_restored(struct nilai_lane *lane, int64_t now_ms,
-                              struct nilai_lane_restored *restored)
+bool nilai_lane_take_restored(struct nilai_lane *lane, struct nilai_lane_restored *restored)
 {
     if (lane->restored_told || lane->phase != NILAI_LANE_LIVE)
         return false;
     lane->restored_told = true;
     *restored = lane->restored;
-    restored->replay_ms = now_ms - lane->loaded_ms;
     return true;
 }
 
@@ -527,6 +527,7 @@ bool nilai_lane_begin(struct nilai_lane *lane, int64_t now_ms, int64_t wall_ms, 
 {
     NILAI_ASSERT(!lane->in_turn);
     struct nilai_turn turn = {.clock_ms = -1};
+    lane->now_ms = now_ms;
     if (lane->phase == NILAI_LANE_FINISHED || lane->phase == NILAI_LANE_LOADING
         || !form_turn(lane, now_ms, wall_ms, wake_ms, &turn))
         return false;

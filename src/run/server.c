@@ -15,7 +15,10 @@
 #include "nilai/io/kafka_admin.h"
 #include "nilai/run/worker_loop.h"
 
-enum { WATCH_MS = 50 };
+enum {
+    WATCH_MS = 50,
+    INPUT_NEEDED_ROUNDS = 6, /* a floor lies two rounds back at most; the rest is for outages */
+};
 
 /* What the watching thread remembers of one worker. */
 struct watched {
@@ -164,6 +167,9 @@ static enum nilai_status prepare_topics(struct nilai_server *server, struct nila
                         = config->customers_feed ? config->customers_topic : NULL,
                         [NILAI_OUTPUT_DEAD_LETTER] = config->dead_letter_topic},
             .state = server->options.emulated ? NULL : config->state_topic,
+            .input_needed_ms = server->options.emulated
+                                   ? 0
+                                   : INPUT_NEEDED_ROUNDS * config->image_round_max_ms,
             .create = config->topics_create,
             .replication = (int32_t)config->topics_replication,
             .emulated = server->options.emulated,

@@ -535,7 +535,7 @@ static bool is_restoring(const struct nilai_lane *lane)
 static void tell_restored(struct nilai_worker *worker, struct nilai_lane *lane)
 {
     struct nilai_lane_restored restored;
-    if (!nilai_lane_take_restored(lane, worker->now_ms, &restored) || !restored.found)
+    if (!nilai_lane_take_restored(lane, &restored) || !restored.found)
         return;
     count(worker, NILAI_COUNTER_RESTORED_BYTES, restored.image_bytes);
     count(worker, NILAI_COUNTER_DIFFERENCES, restored.differences);

@@ -22,6 +22,7 @@ struct nilai_kafka_admin_options {
     uint32_t input_count;
     const char *outputs[NILAI_OUTPUT_TOPICS]; /* NULL: not needed; the journal is not here */
     const char *state;   /* the journal; NULL: none */
+    int64_t input_needed_ms; /* for how long input should be kept; 0: for ever */
     bool create;         /* make what is missing */
     int32_t replication; /* of what is made */
     bool emulated;       /* librdkafka's mock cluster: it answers no question about settings */

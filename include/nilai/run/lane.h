@@ -137,8 +137,7 @@ struct nilai_lane_restored {
     uint64_t customers, image_bytes, turns, differences;
     int64_t load_ms, replay_ms;
 };
-bool nilai_lane_take_restored(struct nilai_lane *lane, int64_t now_ms,
-                              struct nilai_lane_restored *restored);
+bool nilai_lane_take_restored(struct nilai_lane *lane, struct nilai_lane_restored *restored);
 /* How near the deletion of input has come to what a restore would need. */
 enum nilai_lane_retention {
     NILAI_RETENTION_FAR,
