@@ -12,6 +12,8 @@
 #include "nilai/base/hash.h"
 #include "nilai/io/sink.h"
 #include "nilai/io/state_log.h"
+#include "nilai/run/recall.h"
+#include "nilai/run/scribe.h"
 #include "nilai/state/image.h"
 #include "nilai/state/restore.h"
 
@@ -260,6 +262,91 @@ static inline bool find_customer(const struct nilai_partition *partition, struct
 {
     const struct nilai_table *table = nilai_partition_table(partition);
     return nilai_table_find(table, nilai_table_hash(table, id), id, number) == NILAI_OK;
+}
+
+/* ---- a partition and who writes its journal ---- */
+
+struct desk {
+    const struct history *history;
+    struct journal *journal;
+    struct nilai_partition *state;
+    struct nilai_scribe *scribe;
+    struct nilai_point reached;
+    uint64_t *seed;
+    bool stingy; /* the sink is full now and then */
+};
+
+enum { DESK_INPUTS = 11, DESK_SETTINGS = 12 };
+
+static inline void desk_open(struct desk *desk, struct journal *journal,
+                             const struct history *history, struct nilai_partition *state,
+                             const struct nilai_restored *result, uint64_t writer, uint64_t *seed)
+{
+    const struct nilai_point nowhere = {.offsets = {0}, .clock_ms = -1};
+    bool found = result != NULL && result->found;
+    *desk = (struct desk){.history = history, .journal = journal, .state = state, .seed = seed,
+                          .reached = found ? result->end : nowhere};
+    desk->scribe = nilai_scribe_create(&(struct nilai_scribe_options){
+        .state = state,
+        .log = &journal->log,
+        .topic_count = 1,
+        .inputs = DESK_INPUTS,
+        .settings = DESK_SETTINGS,
+        .writer = writer,
+        .image_ratio = 0.5,
+        .round_max_ms = 1000,
+        .parent = found ? result->writer : 0,
+        .turn = found ? result->turn : 1,
+        .floor = found ? result->floor : 0,
+        .base = found ? result->base : nowhere,
+        .reached = desk->reached,
+    });
+    CHECK(desk->scribe != NULL);
+}
+
+static inline void desk_grant(struct desk *desk)
+{
+    CHECK(desk->stingy);
+    desk->journal->credit = next_random(desk->seed) % 3;
+}
+
+static inline void desk_effects(void *context, const struct nilai_effects *effects)
+{
+    struct desk *desk = (struct desk *)context;
+    for (uint32_t at = 0; at < effects->count; at++) {
+        while (nilai_scribe_make_room(desk->scribe, &desk->journal->sink) == NILAI_AGAIN)
+            desk_grant(desk);
+        nilai_scribe_mark(desk->scribe, &effects->list[at]);
+    }
+}
+
+/* The next `events`, and the clock at least at `clock_ms`. */
+static inline void desk_turn(struct desk *desk, int64_t events, int64_t clock_ms)
+{
+    int64_t from = desk->reached.offsets[0];
+    apply_turn(desk->state, desk->history, from, from + events, clock_ms,
+               nilai_scribe_next_turn(desk->scribe), NULL, desk_effects, desk);
+    desk->reached.offsets[0] = from + events;
+    desk->reached.clock_ms = nilai_partition_clock_ms(desk->state);
+    desk->reached.wall_ms = desk->reached.clock_ms + 5000;
+    nilai_scribe_turn(desk->scribe, &desk->reached, (uint64_t)events * 100);
+}
+
+/* What lies in the log when it holds. */
+static inline void desk_put_commit(struct desk *desk, int64_t now_ms)
+{
+    enum nilai_status status;
+    (void)nilai_scribe_is_due(desk->scribe, now_ms);
+    while ((status = nilai_scribe_put_commit(desk->scribe, &desk->journal->sink, now_ms))
+           == NILAI_AGAIN)
+        desk_grant(desk);
+    CHECK_EQ(status, NILAI_OK);
+}
+
+static inline void desk_close(struct desk *desk)
+{
+    nilai_scribe_destroy(desk->scribe);
+    nilai_partition_destroy(desk->state);
 }
 
 /* Goal of every restore: nobody can tell the two apart. */
