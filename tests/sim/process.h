@@ -58,6 +58,10 @@ struct sim_sink {
     int64_t opened_ms;
     struct nilai_position positions[SIM_PARTITIONS_MAX];
     size_t position_count;
+    int generation;       /* of the group, when the commit was asked for */
+    uint64_t member;
+    uint64_t assignment;  /* likewise; and, of the plain sink, when the journal was put */
+    uint64_t held_assignment;
     bool failed;
 };
 
@@ -93,6 +97,7 @@ struct sim_process {
     bool busy;       /* it is within a call and must not be called again */
     uint64_t member;
     int generation;
+    uint64_t assignment; /* counts what was given and taken away */
     struct sim_source source;
     struct sim_sink sink;
     struct sim_state_log state_log;

@@ -133,10 +133,16 @@ static void forget_held(struct sim_sink *sink)
         sim_message_free(&sink->held[--sink->held_count].message);
 }
 
-static void remember_positions(struct sim_sink *sink, const struct nilai_position *list,
+/* With the generation of the group as it is now: a later one would let through what the group must
+ * refuse. */
+static void remember_positions(struct sim_process *process, const struct nilai_position *list,
                                size_t count)
 {
+    struct sim_sink *sink = &process->sink;
     SIM_CHECK(!sink->commit_asked && count > 0 && count <= SIM_PARTITIONS_MAX);
+    sink->generation = process->generation;
+    sink->member = process->member;
+    sink->assignment = process->assignment;
     memcpy(sink->positions, list, count * sizeof *list);
     sink->position_count = count;
     sink->commit_asked = true;
@@ -180,7 +186,7 @@ static enum nilai_status transaction_commit(struct nilai_sink *base,
     struct sim_sink *sink = &of(base)->sink;
     if (sink->commit_asked || sink->abort_asked)
         return NILAI_AGAIN;
-    remember_positions(sink, list, count);
+    remember_positions(of(base), list, count);
     return NILAI_OK;
 }
 
@@ -228,8 +234,8 @@ static enum nilai_status send_offsets(struct sim_process *process, struct nilai_
         sink->opened_ms = process->broker->now_ms;
     sink->open = true;
     enum sim_answer answer = sim_add_offsets(
-        process->broker, process->slot, sink->epoch, process->slot, process->member,
-        process->generation, sink->positions, sink->position_count);
+        process->broker, process->slot, sink->epoch, process->slot, sink->member,
+        sink->generation, sink->positions, sink->position_count);
     process->refused += answer == SIM_REFUSED;
     if (answer == SIM_FENCED)
         return be_fenced(process, error);
@@ -362,14 +368,31 @@ static enum nilai_status transaction_poll(struct nilai_sink *base, int timeout_m
 
 /* --- The plain sink ------------------------------------------------------------------------- */
 
+/* What was put for the journal under another assignment must not be written any more. */
+static void forget_epoch(struct sim_sink *sink, unsigned epoch)
+{
+    size_t left = 0;
+    for (size_t index = 0; index < sink->held_count; index++) {
+        if (sink->held[index].epoch == epoch)
+            sim_message_free(&sink->held[index].message);
+        else
+            sink->held[left++] = sink->held[index];
+    }
+    sink->held_count = left;
+}
+
 static enum nilai_status plain_put(struct nilai_sink *base, const struct nilai_output *output)
 {
     struct sim_process *process = of(base);
     struct sim_sink *sink = &process->sink;
     struct sim_log *log = sim_output_log(process->broker, output);
     struct sim_message message = sim_message_of(output);
-    if (output->topic == NILAI_OUTPUT_STATE)
+    if (output->topic == NILAI_OUTPUT_STATE) {
+        if (sink->held_assignment != process->assignment)
+            forget_epoch(sink, sink->epoch);
+        sink->held_assignment = process->assignment;
         return hold(sink, log, &message, sink->epoch);
+    }
     if (!has_room(sink)) {
         sim_message_free(&message);
         return NILAI_AGAIN;
@@ -384,7 +407,9 @@ static enum nilai_status plain_commit(struct nilai_sink *base, const struct nila
     struct sim_sink *sink = &of(base)->sink;
     if (sink->commit_asked)
         return NILAI_AGAIN;
-    remember_positions(sink, list, count);
+    remember_positions(of(base), list, count);
+    if (sink->held_assignment != sink->assignment)
+        forget_epoch(sink, sink->epoch);
     sink->stage = SIM_STAGE_FLUSH;
     sink->epoch++;
     return NILAI_OK;
@@ -408,18 +433,30 @@ static bool send_journal(struct sim_sink *sink)
     return sink->held_count == 0 || sink->held[0].epoch == sink->epoch;
 }
 
+static enum nilai_commit_state end_plainly(struct sim_process *process, bool refused)
+{
+    process->refused += refused;
+    process->sink.commit_asked = false;
+    process->sink.stage = SIM_STAGE_OPEN;
+    return refused ? NILAI_COMMIT_REFUSED : NILAI_COMMIT_DONE;
+}
+
 static enum nilai_commit_state commit_plainly(struct sim_process *process)
 {
     struct sim_sink *sink = &process->sink;
     bool refused = sim_chance(process->broker, process->faults->commit_refused)
-                   || sim_commit_offsets(process->broker, process->slot, process->member,
-                                         process->generation, sink->positions,
+                   || sim_commit_offsets(process->broker, process->slot, sink->member,
+                                         sink->generation, sink->positions,
                                          sink->position_count)
                           != SIM_OK;
-    process->refused += refused;
-    sink->commit_asked = false;
-    sink->stage = SIM_STAGE_OPEN;
-    return refused ? NILAI_COMMIT_REFUSED : NILAI_COMMIT_DONE;
+    return end_plainly(process, refused);
+}
+
+/* The assignment under which the commit was asked for is gone, and we know it. */
+static bool is_outdated(const struct sim_process *process)
+{
+    return process->assignment != process->sink.assignment
+           && (process->sink.stage == SIM_STAGE_STATE || process->sink.stage == SIM_STAGE_OFFSETS);
 }
 
 static enum nilai_status plain_poll(struct nilai_sink *base, int timeout_ms,
@@ -433,12 +470,16 @@ static enum nilai_status plain_poll(struct nilai_sink *base, int timeout_ms,
     *state = sink->commit_asked ? NILAI_COMMIT_RUNNING : NILAI_COMMIT_IDLE;
     if (process->dead || sim_chance(process->broker, process->faults->slow))
         return NILAI_OK;
-    if (sink->stage == SIM_STAGE_FLUSH && !is_awaited(sink))
+    if (is_outdated(process)) {
+        forget_epoch(sink, sink->epoch - 1);
+        *state = end_plainly(process, true);
+    } else if (sink->stage == SIM_STAGE_FLUSH && !is_awaited(sink)) {
         sink->stage = SIM_STAGE_STATE;
-    else if (sink->stage == SIM_STAGE_STATE && send_journal(sink) && !is_awaited(sink))
+    } else if (sink->stage == SIM_STAGE_STATE && send_journal(sink) && !is_awaited(sink)) {
         sink->stage = SIM_STAGE_OFFSETS;
-    else if (sink->stage == SIM_STAGE_OFFSETS)
+    } else if (sink->stage == SIM_STAGE_OFFSETS) {
         *state = commit_plainly(process);
+    }
     return NILAI_OK;
 }
 

@@ -24,6 +24,7 @@ static void give_up(struct sim_process *process, bool lost)
     SIM_CHECK(process->source.outside == 0);
     forget_reading(&process->source);
     process->generation = -1;
+    process->assignment++;
 }
 
 /* --- Assignments ------------------------------------------------------------------------ */
@@ -68,6 +69,7 @@ static bool take_up(struct sim_process *process)
     }
     process->generation = process->broker->group.generation;
     process->assignments++;
+    process->assignment++;
     base->listener.assigned(base->listener.context, list, count);
     read_from(process, list, count);
     return true;
