@@ -1,24 +1,29 @@
 #include "kafka_client.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#include "nilai/base/log.h"
+#include "kafka_report.h"
 
-/* The library speaks in syslog's levels. */
+/* The library speaks in syslog's levels. Failures of connections come a second time, to the client's
+ * callback for errors, which every client of ours has. */
 static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
     /* Only brokers older than all that we need, and the mock cluster, bring this up. */
     if (strcmp(facility, "AUTOCREATE") == 0)
         return;
     enum nilai_log_level ours = NILAI_LOG_DEBUG;
-    if (level <= 3)
+    if (strcmp(facility, "FAIL") == 0)
+        ours = NILAI_LOG_DEBUG;
+    else if (level <= 3)
         ours = NILAI_LOG_ERROR;
     else if (level <= 5)
         ours = NILAI_LOG_WARNING;
     else if (level == 6)
         ours = NILAI_LOG_INFO;
-    nilai_log(ours, "kafka: %s: %s: %s", client != NULL ? rd_kafka_name(client) : "client",
-              facility, text);
+    char whole[NILAI_LOG_SIZE_MAX];
+    snprintf(whole, sizeof whole, "%s: %s", facility, text);
+    nilai_kafka_report(ours, client != NULL ? rd_kafka_name(client) : "client", whole);
 }
 
 void nilai_kafka_client_log(rd_kafka_conf_t *config)

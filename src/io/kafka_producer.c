@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "kafka_client.h"
+#include "kafka_report.h"
 #include "kafka_trouble.h"
 #include "nilai/base/clock.h"
-#include "nilai/base/log.h"
 
 enum { METADATA_ATTEMPT_MS = 3000, METADATA_PAUSE_MS = 100, PURGE_MS = 1000 };
 
@@ -25,10 +25,9 @@ struct nilai_kafka_producer {
 /* Once there was an answer, whatever matters comes with a message that fails. */
 static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
 {
-    (void)client;
     struct nilai_kafka_producer *producer = context;
     if (producer->connected)
-        nilai_log(NILAI_LOG_WARNING, "kafka: %s", text);
+        nilai_kafka_report(NILAI_LOG_WARNING, rd_kafka_name(client), text);
     else
         nilai_kafka_trouble_note(&producer->trouble, (rd_kafka_resp_err_t)code, text);
 }

@@ -1,25 +1,13 @@
 #include "kafka_trouble.h"
 
 #include <stdio.h>
-#include <string.h>
+
+#include "kafka_report.h"
 
 static bool is_refusal(rd_kafka_resp_err_t code)
 {
     return code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL
            || code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
-}
-
-/* What follows is of no use to a person: less advice than ours, how long it took, how often. */
-static size_t useful_size(const char *text)
-{
-    static const char *const ends[] = {": broker certificate could not be verified", " (after "};
-    size_t size = strlen(text);
-    for (size_t index = 0; index < NILAI_ARRAY_LEN(ends); index++) {
-        const char *at = strstr(text, ends[index]);
-        if (at != NULL && (size_t)(at - text) < size)
-            size = (size_t)(at - text);
-    }
-    return size;
 }
 
 void nilai_kafka_trouble_note(struct nilai_kafka_trouble *trouble, rd_kafka_resp_err_t code,
@@ -30,7 +18,8 @@ void nilai_kafka_trouble_note(struct nilai_kafka_trouble *trouble, rd_kafka_resp
         || (is_refusal(trouble->code) && !is_refusal(code)))
         return;
     trouble->code = code;
-    snprintf(trouble->text, sizeof trouble->text, "%.*s", (int)useful_size(text), text);
+    snprintf(trouble->text, sizeof trouble->text, "%.*s", (int)nilai_kafka_report_useful(text),
+             text);
 }
 
 bool nilai_kafka_trouble_is_refusal(const struct nilai_kafka_trouble *trouble)
