@@ -7,7 +7,7 @@
 
 #include "kafka_client.h"
 #include "kafka_output.h"
-#include "nilai/base/log.h"
+#include "kafka_report.h"
 #include "nilai/io/outbox.h"
 
 enum {
@@ -49,17 +49,15 @@ struct kafka_sink {
     struct nilai_sink base;
     struct nilai_kafka_sink_options options;
     rd_kafka_t *producer;
-    rd_kafka_t *consumer; /* the source's */
     rd_kafka_topic_t *topics[NILAI_OUTPUT_TOPICS];
     rd_kafka_queue_t *acks;    /* the producer's events */
-    rd_kafka_queue_t *commits; /* results of commits */
     uint64_t outstanding[2];   /* messages by epoch */
     unsigned epoch;            /* the open one */
     struct held held[2];       /* by epoch, too */
     uint64_t state_outstanding; /* records of the journal, of the commit on its way */
     uint64_t assignment;       /* under which that was asked for */
     enum nilai_commit_state state;
-    bool sent; /* the offsets of the running commit are on their way */
+    bool sent; /* the offsets of the running commit are on their way, with the source */
     rd_kafka_topic_partition_list_t *offsets;
     struct second_try *second_tries;
     enum nilai_status failure;
@@ -94,11 +92,10 @@ static void on_error(rd_kafka_t *client, int code, const char *text, void *conte
     (void)code; /* a fatal error comes here under its own code: ask whether it is one */
     char fatal[256];
     rd_kafka_resp_err_t cause = rd_kafka_fatal_error(client, fatal, sizeof fatal);
-    if (cause == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        nilai_log(NILAI_LOG_WARNING, "kafka: %s", text);
-        return;
-    }
-    fail(sink, cause, "producer", fatal);
+    if (cause == RD_KAFKA_RESP_ERR_NO_ERROR)
+        nilai_kafka_report(NILAI_LOG_WARNING, rd_kafka_name(client), text);
+    else
+        fail(sink, cause, "producer", fatal);
 }
 
 /* --- Messages --------------------------------------------------------------------------- */
@@ -237,21 +234,6 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
 
 /* --- Commits ---------------------------------------------------------------------------- */
 
-static void on_committed(rd_kafka_t *consumer, rd_kafka_resp_err_t code,
-                         rd_kafka_topic_partition_list_t *offsets, void *context)
-{
-    (void)consumer;
-    struct kafka_sink *sink = context;
-    for (int index = 0; offsets != NULL && index < offsets->cnt
-                        && code == RD_KAFKA_RESP_ERR_NO_ERROR; index++)
-        code = offsets->elems[index].err;
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        nilai_log(NILAI_LOG_INFO, "kafka: offsets are not committed yet: %s",
-                  rd_kafka_err2str(code));
-    sink->state = code == RD_KAFKA_RESP_ERR_NO_ERROR ? NILAI_COMMIT_DONE : NILAI_COMMIT_REFUSED;
-    sink->sent = false;
-}
-
 static void add_position(struct kafka_sink *sink, const struct nilai_position *position)
 {
     char metadata[NILAI_KAFKA_METADATA_SIZE];
@@ -339,9 +321,7 @@ static bool write_state(struct kafka_sink *sink)
 /* The third stage. */
 static void send_offsets(struct kafka_sink *sink)
 {
-    rd_kafka_resp_err_t code
-        = rd_kafka_commit_queue(sink->consumer, sink->offsets, sink->commits, on_committed, sink);
-    sink->sent = code == RD_KAFKA_RESP_ERR_NO_ERROR;
+    sink->sent = nilai_kafka_source_commit(sink->options.source, sink->offsets);
     end_commit(sink, sink->sent ? NILAI_COMMIT_RUNNING : NILAI_COMMIT_REFUSED);
 }
 
@@ -373,8 +353,10 @@ static enum nilai_status sink_poll(struct nilai_sink *base, int timeout_ms,
         *error = sink->error;
         return sink->failure;
     }
-    if (sink->sent)
-        rd_kafka_queue_poll_callback(sink->commits, timeout_ms);
+    if (sink->sent) {
+        sink->state = nilai_kafka_source_commit_poll(sink->options.source, timeout_ms);
+        sink->sent = sink->state == NILAI_COMMIT_RUNNING;
+    }
     *state = sink->state;
     if (sink->state == NILAI_COMMIT_DONE || sink->state == NILAI_COMMIT_REFUSED)
         sink->state = NILAI_COMMIT_IDLE;
@@ -382,14 +364,6 @@ static enum nilai_status sink_poll(struct nilai_sink *base, int timeout_ms,
 }
 
 /* --- Storage ---------------------------------------------------------------------------- */
-
-static void close_queue(rd_kafka_queue_t *queue)
-{
-    if (queue == NULL)
-        return;
-    rd_kafka_queue_cb_event_enable(queue, NULL, NULL);
-    rd_kafka_queue_destroy(queue);
-}
 
 static void close_producer(struct kafka_sink *sink)
 {
@@ -399,7 +373,10 @@ static void close_producer(struct kafka_sink *sink)
         if (sink->topics[topic] != NULL)
             rd_kafka_topic_destroy(sink->topics[topic]);
     }
-    close_queue(sink->acks);
+    if (sink->acks != NULL) {
+        rd_kafka_queue_cb_event_enable(sink->acks, NULL, NULL);
+        rd_kafka_queue_destroy(sink->acks);
+    }
     rd_kafka_destroy(sink->producer);
 }
 
@@ -409,7 +386,6 @@ static void sink_close(struct nilai_sink *base)
     sink->closing = true;
     if (sink->producer != NULL)
         close_producer(sink);
-    close_queue(sink->commits);
     if (sink->offsets != NULL)
         rd_kafka_topic_partition_list_destroy(sink->offsets);
     while (sink->second_tries != NULL) {
@@ -448,7 +424,6 @@ enum nilai_status nilai_kafka_sink_create(const struct nilai_kafka_sink_options 
         return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     created->base.ops = &kafka_sink_ops;
     created->options = *options;
-    created->consumer = nilai_kafka_source_client(options->source);
     enum nilai_status status
         = options->topics[NILAI_OUTPUT_STATE] == NULL || create_boxes(created)
               ? nilai_kafka_output_configure(options, NULL, 0, &config, error)
@@ -462,8 +437,6 @@ enum nilai_status nilai_kafka_sink_create(const struct nilai_kafka_sink_options 
     if (status == NILAI_OK) {
         created->acks = rd_kafka_queue_get_main(created->producer);
         rd_kafka_queue_cb_event_enable(created->acks, on_wake, created);
-        created->commits = rd_kafka_queue_new(created->consumer);
-        rd_kafka_queue_cb_event_enable(created->commits, on_wake, created);
         status = nilai_kafka_output_open(created->producer, options, created->topics, error);
     }
     if (status != NILAI_OK) {

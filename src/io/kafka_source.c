@@ -1,14 +1,16 @@
 #include "nilai/io/kafka_source.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "kafka_client.h"
+#include "kafka_report.h"
+#include "kafka_rival.h"
 #include "nilai/base/clock.h"
-#include "nilai/base/log.h"
 
 enum {
     COMMITTED_TIMEOUT_MS = 10000,
@@ -23,15 +25,26 @@ enum {
     QUEUED_KBYTES_MAX = 16 * 1024,
 };
 
+/*
+ * The client is made anew when the group has fenced it (`renew`), and everything that hangs on it
+ * with it; so nobody else keeps a handle of it. `lock` is for the one question that comes from
+ * another thread.
+ */
 struct kafka_source {
     struct nilai_source base;
     struct nilai_kafka_source_options options;
+    pthread_mutex_t lock;      /* whoever changes `client`, and whoever reads it elsewhere */
     rd_kafka_t *client;
     rd_kafka_queue_t *events;  /* the group's, with errors */
+    rd_kafka_queue_t *commits; /* answers to commits */
+    enum nilai_commit_state commit;
     rd_kafka_queue_t **queues; /* [partition * topic_count + topic]; NULL: not read */
     rd_kafka_topic_partition_list_t *given; /* by the group; NULL: nothing */
     rd_kafka_consumer_group_metadata_t *group; /* when it was given */
     uint64_t assignment; /* counts what was given, taken away or begun again */
+    uint64_t taken;      /* messages that were not given back */
+    struct nilai_kafka_rival rival;
+    bool lost; /* what we had, before we were fenced: the brokers had given us up */
     enum nilai_status failure;
     struct nilai_error error;
     bool leaving, abandoned;
@@ -49,10 +62,24 @@ static void on_wake(rd_kafka_t *client, void *context)
     source->options.wake(source->options.wake_context);
 }
 
+static int64_t now_ms(void)
+{
+    return (int64_t)(nilai_clock_monotonic_ns() / 1000000);
+}
+
+/* The only fatal error that the library has for a consumer. */
+static bool is_fenced(const struct kafka_source *source)
+{
+    char text[8];
+    return rd_kafka_fatal_error(source->client, text, sizeof text)
+           == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
+}
+
+/* A fenced client refuses every call: that is for `renew` to mend, with the next poll. */
 static void fail(struct kafka_source *source, rd_kafka_resp_err_t code, const char *what,
                  const char *text)
 {
-    if (source->failure != NILAI_OK)
+    if (source->failure != NILAI_OK || is_fenced(source))
         return;
     source->failure = nilai_error_set(&source->error, nilai_kafka_client_status(code),
                                       "kafka: %s: %s%s", what, text,
@@ -71,23 +98,18 @@ static void judge(struct kafka_source *source, rd_kafka_resp_err_t code, const c
         snprintf(group, sizeof group, "group %s", source->options.group);
         what = group;
     }
-    if (cause == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
-        snprintf(fatal, sizeof fatal, "another process has joined as `instance` %s; "
-                 "every process needs its own", source->options.instance);
     if (cause != RD_KAFKA_RESP_ERR_NO_ERROR)
         fail(source, cause, "consumer", fatal);
     else if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
              || code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
         fail(source, code, what, text);
     else
-        nilai_log(NILAI_LOG_WARNING, "kafka: %s: %s", what, text);
+        nilai_kafka_report(NILAI_LOG_WARNING, what, text);
 }
 
 static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
 {
-    struct kafka_source *source = context;
-    source->client = client; /* may come before rd_kafka_new has returned */
-    judge(source, (rd_kafka_resp_err_t)code, "consumer", text);
+    judge(context, (rd_kafka_resp_err_t)code, rd_kafka_name(client), text);
 }
 
 /* --- What goes along with an offset ----------------------------------------------------- */
@@ -185,11 +207,6 @@ static bool gather(const struct kafka_source *source,
     return seen == (size_t)given->cnt;
 }
 
-static int64_t now_ms(void)
-{
-    return (int64_t)(nilai_clock_monotonic_ns() / 1000000);
-}
-
 /* Offsets that lie in a transaction which is still open are not told (UNSTABLE_OFFSET_COMMIT):
  * somebody who died left it, and the brokers end it after its time-out. */
 static bool read_committed(struct kafka_source *source, rd_kafka_topic_partition_list_t *given)
@@ -207,7 +224,7 @@ static bool read_committed(struct kafka_source *source, rd_kafka_topic_partition
             code = given->elems[index].err;
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
             return true;
-        if (nilai_kafka_client_status(code) == NILAI_CONFIG)
+        if (nilai_kafka_client_status(code) == NILAI_CONFIG || is_fenced(source))
             break;
         nanosleep(&(struct timespec){.tv_nsec = COMMITTED_PAUSE_MS * 1000000L}, NULL);
     }
@@ -306,6 +323,7 @@ static void take_up(struct kafka_source *source)
 static void on_assign(struct kafka_source *source, const rd_kafka_topic_partition_list_t *given)
 {
     forget_given(source);
+    source->lost = false;
     source->given = rd_kafka_topic_partition_list_copy(given);
     source->group = rd_kafka_consumer_group_metadata(source->client);
     take_up(source);
@@ -319,15 +337,143 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
         on_assign(source, given);
         return;
     }
-    if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS && !source->leaving)
-        source->base.listener.revoked(source->base.listener.context,
-                                      rd_kafka_assignment_lost(client) != 0);
-    else if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
-             && code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)
+    if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS && !source->leaving) {
+        bool lost = rd_kafka_assignment_lost(client) != 0;
+        source->lost = lost && !is_fenced(source);
+        source->base.listener.revoked(source->base.listener.context, lost);
+    } else if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
+               && code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
         fail(source, code, "rebalance", rd_kafka_err2str(code));
+    }
     close_queues(source);
     forget_given(source);
     rd_kafka_assign(client, NULL);
+}
+
+/* --- The client ------------------------------------------------------------------------- */
+
+/* The library's own memory, shared out among all partitions there are. */
+static long queued_kbytes(const struct nilai_kafka_source_options *options)
+{
+    long share = QUEUED_KBYTES / ((long)options->partition_count * (long)options->topic_count);
+    if (share < QUEUED_KBYTES_MIN)
+        return QUEUED_KBYTES_MIN;
+    return share > QUEUED_KBYTES_MAX ? QUEUED_KBYTES_MAX : share;
+}
+
+static enum nilai_status configure(const struct nilai_kafka_source_options *options,
+                                   rd_kafka_conf_t **config, struct nilai_error *error)
+{
+    char kbytes[24], fetch[24];
+    long share = queued_kbytes(options);
+    snprintf(kbytes, sizeof kbytes, "%ld", share);
+    /* One fetch is taken whole, so it may exceed the limit by its own size. */
+    snprintf(fetch, sizeof fetch, "%ld", share < 1024 ? share * 1024 : 1024 * 1024L);
+    struct nilai_kafka_fixed fixed[4] = {{"group.id", options->group}};
+    size_t count = 1;
+    if (options->instance != NULL)
+        fixed[count++] = (struct nilai_kafka_fixed){"group.instance.id", options->instance};
+    if (!nilai_kafka_client_is_given(options->kafka, options->kafka_count,
+                                     "queued.max.messages.kbytes"))
+        fixed[count++] = (struct nilai_kafka_fixed){"queued.max.messages.kbytes", kbytes};
+    if (!nilai_kafka_client_is_given(options->kafka, options->kafka_count,
+                                     "max.partition.fetch.bytes")
+        && !nilai_kafka_client_is_given(options->kafka, options->kafka_count,
+                                        "fetch.message.max.bytes"))
+        fixed[count++] = (struct nilai_kafka_fixed){"fetch.message.max.bytes", fetch};
+    return nilai_kafka_config_create(NILAI_KAFKA_CONSUMER, options->kafka, options->kafka_count,
+                                     fixed, count, config, error);
+}
+
+static enum nilai_status join(struct kafka_source *source, struct nilai_error *error)
+{
+    rd_kafka_topic_partition_list_t *topics
+        = rd_kafka_topic_partition_list_new((int)source->options.topic_count);
+    for (uint32_t topic = 0; topic < source->options.topic_count; topic++)
+        rd_kafka_topic_partition_list_add(topics, source->options.topics[topic],
+                                          RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(source->client, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return nilai_error_set(error, NILAI_FAILED, "kafka: subscribe: %s",
+                               rd_kafka_err2str(code));
+    return NILAI_OK;
+}
+
+static void set_client(struct kafka_source *source, rd_kafka_t *client)
+{
+    pthread_mutex_lock(&source->lock);
+    source->client = client;
+    pthread_mutex_unlock(&source->lock);
+}
+
+static enum nilai_status open_client(struct kafka_source *source, struct nilai_error *error)
+{
+    rd_kafka_conf_t *config;
+    rd_kafka_t *client;
+    enum nilai_status status = configure(&source->options, &config, error);
+    if (status != NILAI_OK)
+        return status;
+    rd_kafka_conf_set_opaque(config, source);
+    rd_kafka_conf_set_rebalance_cb(config, on_rebalance);
+    rd_kafka_conf_set_error_cb(config, on_error);
+    status = nilai_kafka_client_create(RD_KAFKA_CONSUMER, config, &client, error);
+    if (status != NILAI_OK)
+        return status;
+    set_client(source, client);
+    rd_kafka_poll_set_consumer(client);
+    source->events = rd_kafka_queue_get_consumer(client);
+    rd_kafka_queue_cb_event_enable(source->events, on_wake, source);
+    source->commits = rd_kafka_queue_new(client);
+    rd_kafka_queue_cb_event_enable(source->commits, on_wake, source);
+    return join(source, error);
+}
+
+static void close_queue(rd_kafka_queue_t **queue)
+{
+    if (*queue == NULL)
+        return;
+    rd_kafka_queue_cb_event_enable(*queue, NULL, NULL);
+    rd_kafka_queue_destroy(*queue);
+    *queue = NULL;
+}
+
+/* The library waits for every message that was taken. */
+static void close_client(struct kafka_source *source, int flags)
+{
+    rd_kafka_t *client = source->client;
+    NILAI_ASSERT(source->taken == 0);
+    close_queue(&source->events);
+    close_queue(&source->commits);
+    set_client(source, NULL);
+    if (client != NULL)
+        rd_kafka_destroy_flags(client, flags);
+}
+
+/* After having been fenced: a client to which that happened stays so. The library brings it about
+ * by itself after an outage, when the group has given us up and a request to join again was
+ * answered to nobody: then we join a second time, as a stranger to ourselves. But whoever was
+ * fenced while all was well was so by another process, or by what an outage left behind. */
+static void renew(struct kafka_source *source)
+{
+    const char *instance = source->options.instance;
+    if (!source->lost && nilai_kafka_rival_note(&source->rival, now_ms())) {
+        source->failure = nilai_error_set(&source->error, NILAI_CONFIG,
+                                          "kafka: consumer: another process has joined as "
+                                          "`instance` %s; every process needs its own",
+                                          instance);
+        return;
+    }
+    nilai_log(NILAI_LOG_WARNING, "kafka: the group has fenced %s; it joins anew", instance);
+    if (source->given != NULL)
+        source->base.listener.revoked(source->base.listener.context, true);
+    close_queues(source);
+    forget_given(source);
+    if (source->commit == NILAI_COMMIT_RUNNING)
+        source->commit = NILAI_COMMIT_REFUSED;
+    close_client(source, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    source->lost = false;
+    source->failure = open_client(source, &source->error);
 }
 
 /* --- Operations ------------------------------------------------------------------------- */
@@ -344,6 +490,8 @@ static enum nilai_status source_poll(struct nilai_source *base, struct nilai_err
             judge(source, message->err, "input", rd_kafka_message_errstr(message));
         rd_kafka_message_destroy(message);
     }
+    if (source->failure == NILAI_OK && is_fenced(source))
+        renew(source);
     if (source->failure != NILAI_OK)
         *error = source->error;
     return source->failure;
@@ -379,6 +527,7 @@ static enum nilai_status source_take(struct nilai_source *base, uint32_t topic,
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
         return take_error(source, message, topic);
     NILAI_ASSERT(message->partition == partition);
+    source->taken++;
     *input = (struct nilai_input){.handle = message,
                                   .key = message->key,
                                   .key_size = message->key_len,
@@ -390,7 +539,9 @@ static enum nilai_status source_take(struct nilai_source *base, uint32_t topic,
 
 static void source_give_back(struct nilai_source *base, struct nilai_input *input)
 {
-    (void)base;
+    struct kafka_source *source = of(base);
+    NILAI_ASSERT(source->taken > 0);
+    source->taken--;
     rd_kafka_message_destroy(input->handle);
     input->handle = NULL;
 }
@@ -472,8 +623,10 @@ static void source_leave(struct nilai_source *base)
     struct kafka_source *source = of(base);
     source->leaving = true;
     source->base.listener.revoked(source->base.listener.context,
-                                  rd_kafka_assignment_lost(source->client) != 0);
+                                  nilai_kafka_source_is_lost(base));
     close_queues(source);
+    if (source->client == NULL) /* another one could not be made */
+        return;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(source->client);
     rd_kafka_error_t *error = rd_kafka_consumer_close_queue(source->client, queue);
     for (int waited = 0; error == NULL && !rd_kafka_consumer_closed(source->client)
@@ -489,14 +642,9 @@ static void source_close(struct nilai_source *base)
 {
     struct kafka_source *source = of(base);
     source->leaving = true; /* nobody listens any more, or not yet */
-    if (source->events != NULL) {
-        rd_kafka_queue_cb_event_enable(source->events, NULL, NULL);
-        rd_kafka_queue_destroy(source->events);
-    }
-    if (source->client != NULL)
-        rd_kafka_destroy_flags(source->client,
-                               source->abandoned ? RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE : 0);
+    close_client(source, source->abandoned ? RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE : 0);
     forget_given(source);
+    pthread_mutex_destroy(&source->lock);
     free(source->queues);
     free(source);
 }
@@ -513,6 +661,48 @@ static const struct nilai_source_ops kafka_source_ops = {
     .leave = source_leave,
     .close = source_close,
 };
+
+/* --- For sinks -------------------------------------------------------------------------- */
+
+static void on_committed(rd_kafka_t *client, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t *offsets, void *context)
+{
+    (void)client;
+    struct kafka_source *source = context;
+    for (int index = 0; offsets != NULL && index < offsets->cnt
+                        && code == RD_KAFKA_RESP_ERR_NO_ERROR; index++)
+        code = offsets->elems[index].err;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        nilai_log(NILAI_LOG_INFO, "kafka: offsets are not committed yet: %s",
+                  rd_kafka_err2str(code));
+    source->commit
+        = code == RD_KAFKA_RESP_ERR_NO_ERROR ? NILAI_COMMIT_DONE : NILAI_COMMIT_REFUSED;
+}
+
+bool nilai_kafka_source_commit(struct nilai_source *base,
+                               const struct rd_kafka_topic_partition_list_s *offsets)
+{
+    NILAI_ASSERT(base->ops == &kafka_source_ops);
+    struct kafka_source *source = of(base);
+    NILAI_ASSERT(source->commit == NILAI_COMMIT_IDLE);
+    if (rd_kafka_commit_queue(source->client, offsets, source->commits, on_committed, source)
+        != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return false;
+    source->commit = NILAI_COMMIT_RUNNING;
+    return true;
+}
+
+enum nilai_commit_state nilai_kafka_source_commit_poll(struct nilai_source *base, int timeout_ms)
+{
+    NILAI_ASSERT(base->ops == &kafka_source_ops);
+    struct kafka_source *source = of(base);
+    if (source->commit == NILAI_COMMIT_RUNNING)
+        rd_kafka_queue_poll_callback(source->commits, timeout_ms);
+    enum nilai_commit_state commit = source->commit;
+    if (commit != NILAI_COMMIT_RUNNING)
+        source->commit = NILAI_COMMIT_IDLE;
+    return commit;
+}
 
 struct rd_kafka_s *nilai_kafka_source_client(struct nilai_source *source)
 {
@@ -548,55 +738,21 @@ uint64_t nilai_kafka_source_assignment(struct nilai_source *source)
 
 bool nilai_kafka_source_is_lost(struct nilai_source *source)
 {
-    return rd_kafka_assignment_lost(nilai_kafka_source_client(source)) != 0;
+    NILAI_ASSERT(source->ops == &kafka_source_ops);
+    struct kafka_source *ours = of(source);
+    pthread_mutex_lock(&ours->lock);
+    bool lost = ours->client == NULL || rd_kafka_assignment_lost(ours->client) != 0
+                || is_fenced(ours);
+    pthread_mutex_unlock(&ours->lock);
+    return lost;
 }
 
-/* The library's own memory, shared out among all partitions there are. */
-static long queued_kbytes(const struct nilai_kafka_source_options *options)
+static void init_rival(struct kafka_source *source)
 {
-    long share = QUEUED_KBYTES / ((long)options->partition_count * (long)options->topic_count);
-    if (share < QUEUED_KBYTES_MIN)
-        return QUEUED_KBYTES_MIN;
-    return share > QUEUED_KBYTES_MAX ? QUEUED_KBYTES_MAX : share;
-}
-
-static enum nilai_status configure(const struct nilai_kafka_source_options *options,
-                                   rd_kafka_conf_t **config, struct nilai_error *error)
-{
-    char kbytes[24], fetch[24];
-    long share = queued_kbytes(options);
-    snprintf(kbytes, sizeof kbytes, "%ld", share);
-    /* One fetch is taken whole, so it may exceed the limit by its own size. */
-    snprintf(fetch, sizeof fetch, "%ld", share < 1024 ? share * 1024 : 1024 * 1024L);
-    struct nilai_kafka_fixed fixed[4] = {{"group.id", options->group}};
-    size_t count = 1;
-    if (options->instance != NULL)
-        fixed[count++] = (struct nilai_kafka_fixed){"group.instance.id", options->instance};
-    if (!nilai_kafka_client_is_given(options->kafka, options->kafka_count,
-                                     "queued.max.messages.kbytes"))
-        fixed[count++] = (struct nilai_kafka_fixed){"queued.max.messages.kbytes", kbytes};
-    if (!nilai_kafka_client_is_given(options->kafka, options->kafka_count,
-                                     "max.partition.fetch.bytes")
-        && !nilai_kafka_client_is_given(options->kafka, options->kafka_count,
-                                        "fetch.message.max.bytes"))
-        fixed[count++] = (struct nilai_kafka_fixed){"fetch.message.max.bytes", fetch};
-    return nilai_kafka_config_create(NILAI_KAFKA_CONSUMER, options->kafka, options->kafka_count,
-                                     fixed, count, config, error);
-}
-
-static enum nilai_status join(struct kafka_source *source, struct nilai_error *error)
-{
-    rd_kafka_topic_partition_list_t *topics
-        = rd_kafka_topic_partition_list_new((int)source->options.topic_count);
-    for (uint32_t topic = 0; topic < source->options.topic_count; topic++)
-        rd_kafka_topic_partition_list_add(topics, source->options.topics[topic],
-                                          RD_KAFKA_PARTITION_UA);
-    rd_kafka_resp_err_t code = rd_kafka_subscribe(source->client, topics);
-    rd_kafka_topic_partition_list_destroy(topics);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return nilai_error_set(error, NILAI_FAILED, "kafka: subscribe: %s",
-                               rd_kafka_err2str(code));
-    return NILAI_OK;
+    char text[24] = "";
+    (void)nilai_kafka_config_get(rd_kafka_conf(source->client), "session.timeout.ms", text,
+                                 sizeof text);
+    nilai_kafka_rival_init(&source->rival, strtoll(text, NULL, 10));
 }
 
 enum nilai_status nilai_kafka_source_create(const struct nilai_kafka_source_options *options,
@@ -605,33 +761,22 @@ enum nilai_status nilai_kafka_source_create(const struct nilai_kafka_source_opti
 {
     NILAI_ASSERT(options->topic_count > 0 && options->topic_count <= NILAI_INPUT_TOPICS_MAX);
     NILAI_ASSERT(options->partition_count > 0);
-    rd_kafka_conf_t *config;
     struct kafka_source *created = calloc(1, sizeof *created);
     if (created == NULL)
         return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     created->base.ops = &kafka_source_ops;
     created->options = *options;
+    NILAI_ASSERT(pthread_mutex_init(&created->lock, NULL) == 0);
     created->queues = calloc((size_t)options->partition_count * options->topic_count,
                              sizeof(rd_kafka_queue_t *));
     enum nilai_status status = created->queues != NULL
-                                   ? configure(options, &config, error)
+                                   ? open_client(created, error)
                                    : nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
-    if (status == NILAI_OK) {
-        rd_kafka_conf_set_opaque(config, created);
-        rd_kafka_conf_set_rebalance_cb(config, on_rebalance);
-        rd_kafka_conf_set_error_cb(config, on_error);
-        status = nilai_kafka_client_create(RD_KAFKA_CONSUMER, config, &created->client, error);
-    }
-    if (status == NILAI_OK) {
-        rd_kafka_poll_set_consumer(created->client);
-        created->events = rd_kafka_queue_get_consumer(created->client);
-        rd_kafka_queue_cb_event_enable(created->events, on_wake, created);
-        status = join(created, error);
-    }
     if (status != NILAI_OK) {
         source_close(&created->base);
         return status;
     }
+    init_rival(created);
     *source = &created->base;
     return NILAI_OK;
 }

@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "kafka_output.h"
+#include "kafka_report.h"
+#include "kafka_rival.h"
 #include "nilai/base/clock.h"
 #include "nilai/base/log.h"
 #include "nilai/io/outbox.h"
@@ -40,6 +42,7 @@ struct transaction_sink {
     struct nilai_sink base;
     struct nilai_kafka_sink_options options;
     char id[ID_SIZE];
+    char chosen_timeout[24]; /* of a transaction, unless the user says another */
 
     /* The worker's. */
     struct nilai_outbox *outbox;
@@ -62,6 +65,7 @@ struct transaction_sink {
     size_t dead_rest_max;  /* and the largest key with headers */
     bool excused;          /* the transaction failed for a dead letter that comes smaller now */
     int tries;             /* transactions that failed since one held */
+    struct nilai_kafka_rival rival;
     enum nilai_status failure;
     struct nilai_error error;
 
@@ -123,7 +127,7 @@ static void on_error(rd_kafka_t *client, int code, const char *text, void *conte
     sink->repeated = true;
     /* What a fatal one means is decided by whoever makes the next call. */
     if (rd_kafka_fatal_error(client, fatal, sizeof fatal) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        nilai_log(NILAI_LOG_WARNING, "kafka: %s", text);
+        nilai_kafka_report(NILAI_LOG_WARNING, rd_kafka_name(client), text);
 }
 
 /* Bytes of key and headers. */
@@ -174,7 +178,7 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
 
 /* Who dies with a transaction open holds others up for so long: not longer than until the group
  * gives the partitions to them. */
-static void choose_timeout(const struct transaction_sink *sink, char text[static 24])
+static void choose_timeout(struct transaction_sink *sink)
 {
     char session[24] = "";
     const rd_kafka_conf_t *consumer = rd_kafka_conf(nilai_kafka_source_client(sink->options.source));
@@ -182,19 +186,18 @@ static void choose_timeout(const struct transaction_sink *sink, char text[static
     if (nilai_kafka_config_get(consumer, "session.timeout.ms", session, sizeof session)
         && strtol(session, NULL, 10) < timeout_ms)
         timeout_ms = strtol(session, NULL, 10);
-    snprintf(text, 24, "%ld", timeout_ms);
+    snprintf(sink->chosen_timeout, sizeof sink->chosen_timeout, "%ld", timeout_ms);
 }
 
 static enum nilai_status create_producer(struct transaction_sink *sink, struct nilai_error *error)
 {
     rd_kafka_conf_t *config;
-    char timeout[24], chosen[24];
+    char timeout[24];
     const struct nilai_kafka_fixed fixed[] = {
         {"transactional.id", sink->id},
         {"delivery.report.only.error", "true"},
-        {"transaction.timeout.ms", chosen},
+        {"transaction.timeout.ms", sink->chosen_timeout},
     };
-    choose_timeout(sink, chosen);
     bool given = nilai_kafka_client_is_given(sink->options.kafka, sink->options.kafka_count,
                                              "transaction.timeout.ms");
     enum nilai_status status = nilai_kafka_output_configure(
@@ -356,19 +359,22 @@ static void fail_for_topics(struct transaction_sink *sink, const struct answer *
     fail_for(sink, answer->code, names, rd_kafka_err2str(answer->code));
 }
 
-/* Decides whether to go on after a transaction that did not hold. */
+/* Decides whether to go on after a transaction that did not hold. That the group fences its member
+ * is for the source to judge, which joins anew; that the brokers fence the producer may once be our
+ * own doing, when they took a request of ours twice while they changed places. */
 static void judge(struct transaction_sink *sink, const struct answer *answer)
 {
     enum nilai_status status = nilai_kafka_client_status(answer->code);
-    if (is_displaced(sink, answer)
-        || answer->code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+    bool displaced = is_displaced(sink, answer);
+    if (displaced && nilai_kafka_rival_note(&sink->rival, now_ms()))
         fail(sink, NILAI_CONFIG, sink->id,
              "another process writes as our `instance`; every process needs its own");
     else if (sink->excused)
         sink->excused = false;
     else if (answer->code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
         fail_for_topics(sink, answer);
-    else if (status == NILAI_CONFIG || ++sink->tries >= TRIES_MAX)
+    else if ((status == NILAI_CONFIG && answer->code != RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+             || (!displaced && ++sink->tries >= TRIES_MAX))
         fail_for(sink, answer->code, sink->id, answer->text);
     nilai_log(NILAI_LOG_WARNING,
               "kafka: %s: a transaction is aborted, its output was seen by nobody: %s", sink->id,
@@ -769,12 +775,14 @@ nilai_kafka_transaction_sink_create(const struct nilai_kafka_sink_options *optio
     created->dead_value_max = created->dead_rest_max = SIZE_MAX;
     snprintf(created->id, sizeof created->id, "%s", id);
     init_lock(created);
+    choose_timeout(created);
     created->outbox = nilai_outbox_create(NILAI_TRANSACTION_OUTBOX_BYTES);
     enum nilai_status status = created->outbox != NULL
                                    ? create_producer(created, error)
                                    : nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     if (status == NILAI_OK)
         status = init_transactions(created, timeout_ms, error);
+    nilai_kafka_rival_init(&created->rival, created->timeout_ms);
     if (status == NILAI_OK)
         status = start_helper(created, error);
     if (status != NILAI_OK) {

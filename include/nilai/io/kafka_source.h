@@ -7,7 +7,10 @@
  * taken stays with the library up to its byte limit, and beyond with the broker.
  *
  * Membership with an `instance` is static (group.instance.id): a member that leaves keeps its
- * partitions until session.timeout.ms is over, so that a restart moves nothing.
+ * partitions until session.timeout.ms is over, so that a restart moves nothing. The group fences a
+ * member when another joins under its instance. After an outage that may be the member itself, so
+ * it joins anew: what it had is revoked, as lost, and another assignment comes. Only whom that
+ * happens to three times within a short while is told that there is another process.
  *
  * What goes along with a committed offset, in the metadata of each topic of a partition: its clock
  * (-1: not known) and where its journal ends, as "nilai 2 clock_ms=<ms> turn=<n> writer=<16 hex
@@ -20,6 +23,7 @@
 #define NILAI_IO_KAFKA_SOURCE_H
 
 #include "nilai/io/kafka_config.h"
+#include "nilai/io/sink.h"
 #include "nilai/io/source.h"
 
 typedef void (*nilai_wake_fn)(void *context);
@@ -44,7 +48,7 @@ nilai_kafka_source_create(const struct nilai_kafka_source_options *options,
                           struct nilai_source **source, struct nilai_error *error);
 
 struct rd_kafka_s;
-/* The library's handle, for a sink that commits. */
+/* The library's handle, until the next poll, which may make another one. */
 struct rd_kafka_s *nilai_kafka_source_client(struct nilai_source *source);
 
 struct rd_kafka_consumer_group_metadata_s;
@@ -55,6 +59,15 @@ struct rd_kafka_consumer_group_metadata_s *nilai_kafka_source_group(struct nilai
 
 /* A number that changes whenever the assignment does, or is begun again. */
 uint64_t nilai_kafka_source_assignment(struct nilai_source *source);
+
+struct rd_kafka_topic_partition_list_s;
+/* Commits offsets in the group's name, one list at a time; false: it cannot be sent. `commit_poll`
+ * tells how it goes, waiting at most `timeout_ms` for the answer: DONE or REFUSED once. */
+NILAI_MUST_CHECK bool
+nilai_kafka_source_commit(struct nilai_source *source,
+                          const struct rd_kafka_topic_partition_list_s *offsets);
+NILAI_MUST_CHECK enum nilai_commit_state nilai_kafka_source_commit_poll(struct nilai_source *source,
+                                                                        int timeout_ms);
 
 enum { NILAI_KAFKA_METADATA_SIZE = 96 };
 /* The metadata of a committed offset: clock, turn and writer of `position`. Exactly what `format`

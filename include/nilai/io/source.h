@@ -24,7 +24,8 @@ struct nilai_assigned {
 
 /* Called from within `poll` and `leave`, in the source's thread. `assigned` brings the whole
  * assignment, never a difference; `revoked` takes all of it away. `lost`: it belongs to others
- * already, nothing may be committed for it. Failing `assigned` ends the source. */
+ * already, nothing may be committed for it. When `revoked` returns, all messages that were taken
+ * have been given back. Failing `assigned` ends the source. */
 struct nilai_source_listener {
     void *context;
     void (*assigned)(void *context, struct nilai_assigned *list, size_t count);
