@@ -176,13 +176,6 @@ bool nilai_erased_covers(const struct nilai_erased *erased, struct nilai_text id
     return slot->clock_ms >= 0 && !expired(erased, slot, clock_ms) && ts_ms <= slot->ts_ms;
 }
 
-bool nilai_erased_is(const struct nilai_erased *erased, struct nilai_text id, int64_t ts_ms,
-                     int64_t clock_ms)
-{
-    const struct slot *slot = slot_for(erased, nilai_hash_wide(id.data, id.size));
-    return slot->clock_ms == clock_ms && slot->ts_ms == ts_ms;
-}
-
 uint64_t nilai_erased_count(const struct nilai_erased *erased)
 {
     return erased->used;

@@ -18,7 +18,7 @@
  *      items: each a byte for its kind, and
  *        1 turn     for each topic: how far the offset moved, var
  *                   clock and wall: how far they moved, int
- *                   number of events that did not move the clock though they were later, var;
+ *                   number of events that were ignored, var;
  *                   for each: its place in the turn less the place before + 1, var
  *        2 mark     customer (length 1, bytes), seq var,
  *                   standing 2: band | segment << 2 | tier << 5 | unprofitable << 8

@@ -41,7 +41,6 @@ struct cut {
 struct erasure {
     struct nilai_hash_wide hash;
     uint64_t turn;
-    bool taken;
 };
 
 struct mark {
@@ -933,16 +932,6 @@ bool nilai_restore_skips(const struct nilai_restore *restore, uint64_t turn, boo
         return true;
     const struct erasure *erasure = find_erasure(restore, customer);
     return erasure != NULL && turn < erasure->turn;
-}
-
-bool nilai_restore_takes_erasure(struct nilai_restore *restore, uint64_t turn,
-                                 struct nilai_text customer)
-{
-    struct erasure *erasure = (struct erasure *)find_erasure(restore, customer);
-    if (erasure == NULL || erasure->turn != turn || erasure->taken)
-        return false;
-    erasure->taken = true;
-    return true;
 }
 
 void nilai_restore_forget(struct nilai_restore *restore, uint32_t number)

@@ -37,10 +37,6 @@ NILAI_MUST_CHECK enum nilai_status nilai_erased_add(struct nilai_erased *erased,
 bool nilai_erased_covers(const struct nilai_erased *erased, struct nilai_text id, int64_t ts_ms,
                          int64_t clock_ms);
 
-/* Whether that very erasure is the one that is remembered of the customer. */
-bool nilai_erased_is(const struct nilai_erased *erased, struct nilai_text id, int64_t ts_ms,
-                     int64_t clock_ms);
-
 /* Calls `visit` for every entry of the bucket that has not expired at `clock_ms`: its hash, the
  * erasure's ts and the clock at the erasure. Looks at every entry of all buckets. */
 typedef void (*nilai_erased_visit_fn)(void *context, struct nilai_hash_wide hash, int64_t ts_ms,

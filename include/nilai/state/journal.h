@@ -5,7 +5,7 @@
  * So the journal does not hold every update of state, but
  *
  *   turns     which events were applied together (ranges of offsets), the clock after them, the
- *             wall time that was used, and which events did not move the clock;
+ *             wall time that was used, and which events were ignored;
  *   marks     what was published: the customer, the `seq`, the new standing;
  *   images    chunks of the table as they were after a named turn (image.h).
  *

@@ -90,12 +90,9 @@ void nilai_restore_end(struct nilai_restore *restore);
 uint64_t nilai_restore_differences(const struct nilai_restore *restore);
 
 /* For partition.c: whether an event of `customer` (who has `number`, if `known`) in that turn is to
- * be left out; that this is the erasure after which nothing of before matters (true once); that the
- * record was erased. */
+ * be left out; that the record was erased. */
 bool nilai_restore_skips(const struct nilai_restore *restore, uint64_t turn, bool known,
                          uint32_t number, struct nilai_text customer);
-bool nilai_restore_takes_erasure(struct nilai_restore *restore, uint64_t turn,
-                                 struct nilai_text customer);
 void nilai_restore_forget(struct nilai_restore *restore, uint32_t number);
 
 #endif
