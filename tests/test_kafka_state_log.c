@@ -35,7 +35,7 @@ static void scene_open(struct scene *scene)
     char text[256];
     rd_kafka_conf_t *settings = rd_kafka_conf_new();
     *scene = (struct scene){.log = NULL};
-    CHECK_EQ(rd_kafka_conf_set(settings, "test.mock.num.brokers", "1", text, sizeof text),
+    CHECK_EQ(rd_kafka_conf_set(settings, "test.mock.num.brokers", "2", text, sizeof text),
              RD_KAFKA_CONF_OK);
     scene->producer = rd_kafka_new(RD_KAFKA_PRODUCER, settings, text, sizeof text);
     CHECK(scene->producer != NULL);
@@ -207,7 +207,7 @@ TEST(an_answer_from_before_the_opening_is_not_the_end)
     write_records(&scene, 1, 0, 7);
     scene.log->ops->mark(scene.log, 1);
     CHECK_EQ(wait_for_mark(&scene, 1), 7);
-    rd_kafka_mock_broker_set_rtt(scene.cluster, 1, 500);
+    rd_kafka_mock_broker_set_rtt(scene.cluster, -1, 500);
     scene.log->ops->mark(scene.log, 1);
     nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000}, NULL);
     for (int number = 7; number < 12; number++)
@@ -238,6 +238,21 @@ TEST(an_end_is_asked_for_until_it_is_told)
     CHECK_EQ(scene.log->ops->open(scene.log, 1), NILAI_OK);
     check_records(&scene, 1, 0, 7);
     check_end(&scene, 1, 7);
+    scene_close(&scene);
+}
+
+/* Goal: who asks finds the new leader of a partition, however often it changes.
+ * Method: it changes between questions; the brokers refuse those for what they do not lead. */
+TEST(an_end_is_asked_of_the_present_leader)
+{
+    struct scene scene;
+    scene_open(&scene);
+    for (int32_t times = 0; times < 4; times++) {
+        CHECK_EQ(rd_kafka_mock_partition_set_leader(scene.cluster, "state", 1, 1 + times % 2),
+                 RD_KAFKA_RESP_ERR_NO_ERROR);
+        scene.log->ops->mark(scene.log, 1);
+        CHECK_EQ(wait_for_mark(&scene, 1), 0);
+    }
     scene_close(&scene);
 }
 
@@ -273,7 +288,7 @@ TEST(closing_does_not_wait_for_brokers)
     CHECK_EQ(scene.log->ops->open(scene.log, 0), NILAI_OK);
     check_records(&scene, 0, 0, 5);
     check_end(&scene, 0, 5);
-    rd_kafka_mock_broker_set_rtt(scene.cluster, 1, 60000);
+    rd_kafka_mock_broker_set_rtt(scene.cluster, -1, 60000);
     for (int32_t partition = 0; partition < PARTITIONS; partition++) {
         CHECK_EQ(scene.log->ops->open(scene.log, partition), NILAI_OK);
         scene.log->ops->mark(scene.log, partition);

@@ -62,6 +62,7 @@ struct kafka_state_log {
     struct nilai_error error;
 
     rd_kafka_t *asker;
+    rd_kafka_topic_t *asked; /* so that the library looks for the leaders again when they change */
     uint64_t *asking; /* by partition: `asked` as it was */
     int64_t warned_ms;
 };
@@ -615,6 +616,8 @@ static void log_close(struct nilai_state_log *base)
         rd_kafka_topic_destroy(log->topic);
     if (log->reader != NULL)
         rd_kafka_destroy(log->reader);
+    if (log->asked != NULL)
+        rd_kafka_topic_destroy(log->asked);
     if (log->asker != NULL)
         rd_kafka_destroy(log->asker);
     pthread_cond_destroy(&log->changed);
@@ -669,6 +672,10 @@ static enum nilai_status start_keeper(struct kafka_state_log *log, struct nilai_
         = create_client(log, NILAI_KAFKA_ADMIN, fixed, NILAI_ARRAY_LEN(fixed), &log->asker, error);
     if (status != NILAI_OK)
         return status;
+    log->asked = rd_kafka_topic_new(log->asker, log->options.topic, NULL);
+    if (log->asked == NULL)
+        return nilai_error_set(error, NILAI_CONFIG, "kafka: topic %s: %s", log->options.topic,
+                               rd_kafka_err2str(rd_kafka_last_error()));
     int code = pthread_create(&log->keeper, NULL, keep, log);
     if (code != 0)
         return nilai_error_set(error, NILAI_FAILED, "a thread cannot be started: %s",
