@@ -699,7 +699,7 @@ static enum nilai_status sink_poll(struct nilai_sink *base, int timeout_ms,
         rd_kafka_poll(sink->producer, sink->commit_asked || sink->abort_asked ? 0 : timeout_ms);
         *state = advance(sink);
     }
-    if (sink->failure != NILAI_OK && !sink->away)
+    if (!sink->away && sink->failure != NILAI_OK) /* in this order: it may be the helper's */
         *error = sink->error;
     return sink->away ? NILAI_OK : sink->failure;
 }
