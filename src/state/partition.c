@@ -609,11 +609,13 @@ static void thaw(struct nilai_partition *partition, uint32_t number)
     restamp(partition, &scratch, !waits ? NILAI_NEVER_S : next_s > own_s ? next_s : own_s);
 }
 
-void nilai_partition_thaw(struct nilai_partition *partition)
+void nilai_partition_thaw(struct nilai_partition *partition, const struct nilai_restore *restore,
+                          uint64_t turn)
 {
     uint32_t numbers = nilai_table_numbers(partition->table);
     for (uint32_t number = 0; number < numbers; number++) {
-        if (nilai_table_is_live(partition->table, number))
+        if (nilai_table_is_live(partition->table, number)
+            && !nilai_restore_holds(restore, turn, number))
             thaw(partition, number);
     }
 }

@@ -788,7 +788,7 @@ enum nilai_status nilai_restore_next(struct nilai_restore *restore,
         return status;
     restore->number++;
     if (restore->chilled && !restore->frozen)
-        nilai_partition_thaw(restore->options.state);
+        nilai_partition_thaw(restore->options.state, restore, restore->number);
     restore->chilled = restore->frozen;
     memcpy(restore->still, item.still, sizeof item.still);
     *turn = (struct nilai_restored_turn){.number = restore->number,
@@ -913,7 +913,7 @@ enum nilai_status nilai_restore_settle(struct nilai_restore *restore)
 void nilai_restore_end(struct nilai_restore *restore)
 {
     if (restore->chilled)
-        nilai_partition_thaw(restore->options.state);
+        nilai_partition_thaw(restore->options.state, restore, UINT64_MAX);
     restore->chilled = false;
 }
 
@@ -924,11 +924,17 @@ uint64_t nilai_restore_differences(const struct nilai_restore *restore)
 
 /* ---- what partition.c asks ---- */
 
+bool nilai_restore_holds(const struct nilai_restore *restore, uint64_t turn, uint32_t number)
+{
+    return is_held(restore, number)
+           && turn <= restore->chunk_turns[number / NILAI_CHUNK_CUSTOMERS];
+}
+
 bool nilai_restore_skips(const struct nilai_restore *restore, uint64_t turn, bool known,
                          uint32_t number, struct nilai_text customer)
 {
-    if (known && is_held(restore, number) && !NILAI_MUTATION(held_turns_are_applied_again)
-        && turn <= restore->chunk_turns[number / NILAI_CHUNK_CUSTOMERS])
+    if (known && nilai_restore_holds(restore, turn, number)
+        && !NILAI_MUTATION(held_turns_are_applied_again))
         return true;
     const struct erasure *erasure = find_erasure(restore, customer);
     return erasure != NULL && turn < erasure->turn;

@@ -125,8 +125,11 @@ void nilai_partition_loaded(struct nilai_partition *partition, int64_t clock_ms)
 /* Puts a standing back to what was published. */
 void nilai_partition_adopt(struct nilai_partition *partition, uint32_t number, uint32_t seq,
                            struct nilai_standing standing);
-/* After turns that were applied frozen: everybody is looked at in the second after the clock. */
-void nilai_partition_thaw(struct nilai_partition *partition);
+/* After turns that were applied frozen, before `turn`: everybody is looked at in the second after the
+ * clock, but for those who come from an image of that turn or a later one: it was made after they
+ * had been looked at. */
+void nilai_partition_thaw(struct nilai_partition *partition, const struct nilai_restore *restore,
+                          uint64_t turn);
 
 /* For image.c. */
 const struct nilai_model *nilai_partition_model(const struct nilai_partition *partition);
