@@ -399,11 +399,11 @@ static enum nilai_status check_state_entry(struct admin *admin, const char *topi
                 "--entity-name %s --add-config cleanup.policy=delete,retention.ms=-1,"
                 "retention.bytes=-1", topic, name, value, topic);
     }
-    if (strcmp(name, "max.message.bytes") == 0 && strtoll(value, NULL, 10) < STATE_MESSAGE_BYTES)
-        return nilai_error_set(
-            admin->error, NILAI_CONFIG,
-            "topic %s (state.topic) takes messages of %s bytes (max.message.bytes); the journal "
-            "needs %d", topic, value, STATE_MESSAGE_BYTES);
+    if ((strcmp(name, "max.message.bytes") == 0 || strcmp(name, "segment.bytes") == 0)
+        && strtoll(value, NULL, 10) < STATE_MESSAGE_BYTES)
+        return nilai_error_set(admin->error, NILAI_CONFIG,
+                               "topic %s (state.topic) has %s=%s; the journal needs %d or more",
+                               topic, name, value, STATE_MESSAGE_BYTES);
     return NILAI_OK;
 }
 

@@ -44,6 +44,7 @@ struct kafka_source {
     uint64_t assignment; /* counts what was given, taken away or begun again */
     uint64_t taken;      /* messages that were not given back */
     struct nilai_kafka_rival rival;
+    bool joined;
     bool lost; /* what we had, before we were fenced: the brokers had given us up */
     enum nilai_status failure;
     struct nilai_error error;
@@ -397,6 +398,7 @@ static enum nilai_status join(struct kafka_source *source, struct nilai_error *e
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return nilai_error_set(error, NILAI_FAILED, "kafka: subscribe: %s",
                                rd_kafka_err2str(code));
+    source->joined = true;
     return NILAI_OK;
 }
 
@@ -426,7 +428,8 @@ static enum nilai_status open_client(struct kafka_source *source, struct nilai_e
     rd_kafka_queue_cb_event_enable(source->events, on_wake, source);
     source->commits = rd_kafka_queue_new(client);
     rd_kafka_queue_cb_event_enable(source->commits, on_wake, source);
-    return join(source, error);
+    source->joined = false; /* the next poll does */
+    return NILAI_OK;
 }
 
 static void close_queue(rd_kafka_queue_t **queue)
@@ -482,6 +485,8 @@ static enum nilai_status source_poll(struct nilai_source *base, struct nilai_err
 {
     struct kafka_source *source = of(base);
     rd_kafka_message_t *message;
+    if (source->failure == NILAI_OK && !source->joined)
+        source->failure = join(source, &source->error);
     while (source->failure == NILAI_OK
            && (message = rd_kafka_consumer_poll(source->client, 0)) != NULL) {
         /* Only errors come this way: every partition has its own queue. */

@@ -41,7 +41,7 @@ struct nilai_kafka_source_options {
     void *wake_context;
 };
 
-/* Joins the group; the first assignment comes from a later poll. `options` is copied but for
+/* The first poll joins the group; the assignment comes from a later one. `options` is copied but for
  * its texts and properties, which outlive the source. */
 NILAI_MUST_CHECK enum nilai_status
 nilai_kafka_source_create(const struct nilai_kafka_source_options *options,

@@ -1,8 +1,8 @@
 /*
  * server.h - the service as a library: topics checked, workers started, watched and stopped.
  *
- *     nilai_server_create(&options, &server, &error);  checks the topics, joins the group
- *     nilai_server_start(server, &error);
+ *     nilai_server_create(&options, &server, &error);  checks the topics
+ *     nilai_server_start(server, &error);             joins the group
  *     ... nilai_server_has_ended(server), nilai_server_read(server, counter) ...
  *     nilai_server_stop(server);                       returns at once
  *     nilai_server_destroy(server, &error);            waits; says how it ended

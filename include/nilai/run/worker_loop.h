@@ -27,8 +27,9 @@ struct nilai_worker_loop_options {
     void *observe_context;
 };
 
-/* Joins the group, and ends what an earlier process of this `instance` left; the thread starts with
- * nilai_worker_loop_start. Everything that the options point at outlives the loop. */
+/* Ends what an earlier process of this `instance` left; the thread starts with
+ * nilai_worker_loop_start, and then joins the group: all workers at about the same time, so that it
+ * shares the work out once. Everything that the options point at outlives the loop. */
 NILAI_MUST_CHECK enum nilai_status
 nilai_worker_loop_create(const struct nilai_worker_loop_options *options,
                          struct nilai_worker_loop **loop, struct nilai_error *error);
