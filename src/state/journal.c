@@ -46,6 +46,9 @@ enum {
     FULL_SIZE_MAX = NILAI_JOURNAL_PART_SIZE + NILAI_JOURNAL_PART_SIZE / 4,
 };
 
+/* Far beyond what will ever be, and far from where numbers of turns would begin again. */
+#define TURN_MAX (UINT64_C(1) << 62)
+
 static const unsigned char magic[3] = {'N', 'L', 'J'};
 
 /* ---- the frame ---- */
@@ -276,8 +279,8 @@ enum nilai_status nilai_part_open(struct nilai_part_reader *reader, struct nilai
     head->first = nilai_wire_take_unsigned(&reader->body);
     uint64_t index = nilai_wire_take_unsigned(&reader->body);
     uint64_t topic_count = nilai_wire_take_unsigned(&reader->body);
-    if (reader->body.failed || head->first < 2 || index > UINT32_MAX || topic_count == 0
-        || topic_count > NILAI_JOURNAL_TOPICS_MAX)
+    if (reader->body.failed || head->first < 2 || head->first > TURN_MAX || index > UINT32_MAX
+        || topic_count == 0 || topic_count > NILAI_JOURNAL_TOPICS_MAX)
         return NILAI_INVALID;
     head->index = (uint32_t)index;
     head->topic_count = (uint32_t)topic_count;
