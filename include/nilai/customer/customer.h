@@ -1,10 +1,11 @@
 /*
  * customer.h - what is known of one customer, and what events and time do to it.
  *
- * A record is flat, pointer-free and of a fixed size: copying the bytes saves it. The part
- * that only support and surveys need is a second record (`nilai_service`), which most
- * customers never get; the caller keeps both and passes the second as NULL until
- * nilai_customer_needs_service() says that an event needs it.
+ * A record is flat, pointer-free and of a fixed size: copying the bytes saves it. It has no padding
+ * (`unused` is 0), so that nothing is saved that nobody has written. The part that only support
+ * and surveys need is a second record (`nilai_service`), which most customers never get; the
+ * caller keeps both and passes the second as NULL until nilai_customer_needs_service() says that
+ * an event needs it.
  *
  * Everything here is a pure function of the record, the event and the model. No clock is
  * read, nothing is allocated, nothing is shared: any thread may call on its own copies.
@@ -55,6 +56,7 @@ struct nilai_rhythm {
     int32_t last_day;
     uint32_t repeat_days; /* x: number of purchase days - 1 */
     bool bought;          /* false: the fields above mean nothing */
+    uint8_t unused[3];
 };
 
 /* Sums by period of 28 days; holds exactly the periods (newest - 13, newest] (ring.c). */
@@ -85,6 +87,7 @@ struct nilai_customer {
     uint8_t recent_next;
     uint8_t recent_count;
     struct nilai_standing standing;
+    uint8_t unused[6];
 };
 
 /* A followed ticket; [0] is the one followed longest (tickets.c). */
@@ -94,6 +97,7 @@ struct nilai_followed {
     uint8_t kind;     /* enum nilai_ticket_kind */
     bool open;
     bool counted;     /* its opening has given its signal */
+    uint8_t unused[5];
 };
 
 struct nilai_service {
