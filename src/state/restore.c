@@ -12,6 +12,7 @@ enum {
     WRITERS_MAX = 65536, /* in one log, which is as long as a round or two */
     CUTS_MAX = 64,       /* times that reading begins again */
     SCRATCH_MAX = 1024 * 1024,
+    DROP_MIN = 64, /* segments */
 };
 
 /* The items of one part, copied: turns from `first` on. */
@@ -58,6 +59,7 @@ struct nilai_restore {
     /* Reading. */
     struct segments segments; /* of closed commits, after the floor */
     struct segments open;     /* of the commit that is not closed yet */
+    size_t drop_at;           /* how many segments are looked at again */
     uint64_t open_turn;       /* the last turn of those */
     struct nilai_point open_point;
     uint32_t open_index;      /* of the next part */
@@ -402,7 +404,11 @@ static enum nilai_status close_commit(struct nilai_restore *restore,
     restore->result.end = restore->open_point;
     restore->result.floor = close->floor;
     restore->result.base = close->base;
-    drop_up_to(kept, close->floor);
+    /* The floor moves with nearly every commit; not each time is the whole list. */
+    if (kept->count >= restore->drop_at) {
+        drop_up_to(kept, close->floor);
+        restore->drop_at = 2 * kept->count + DROP_MIN;
+    }
     return NILAI_OK;
 }
 
@@ -679,6 +685,7 @@ enum nilai_status nilai_restore_finish(struct nilai_restore *restore, struct nil
         return cut_branch(restore, error);
     result->found = restore->closed;
     sort_erasures(restore);
+    drop_up_to(&restore->segments, result->floor);
     if (result->found) {
         enum nilai_status status = find_start(restore, error);
         if (status != NILAI_OK)
