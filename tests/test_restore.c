@@ -393,6 +393,69 @@ TEST(images_belong_to_their_commit)
     nilai_partition_destroy(state);
 }
 
+/* Somebody's first purchase, in turn 2. */
+static void let_buy(struct nilai_partition *state, const char *name)
+{
+    static struct nilai_effects effects;
+    const struct nilai_event event = {.type = NILAI_PURCHASE,
+                                      .id = text_of("id"),
+                                      .customer = text_of(name),
+                                      .ts_ms = TEST_START_MS,
+                                      .purchase = {.amount = 10000}};
+    const struct nilai_event *list[] = {&event};
+    bool done = false;
+    nilai_partition_begin(state, &(struct nilai_turn){
+        .events = list, .count = 1, .clock_ms = -1, .number = 2});
+    while (!done)
+        CHECK_EQ(nilai_partition_step(state, &effects, &done), NILAI_OK);
+}
+
+/* Goal: of two images that hold one customer, who was erased and came back under another number, the
+ * newer counts, and of two of one chunk the newer one alone. */
+TEST(the_newer_image_counts)
+{
+    struct nilai_error error = {0};
+    struct journal journal;
+    struct nilai_partition *before = fresh(), *after = fresh(), *state = fresh();
+    uint32_t number;
+    journal_init(&journal);
+    struct pen a = pen_of(&journal, A, 0, 1);
+    let_buy(before, "back");
+    let_buy(before, "gone");
+    for (int at = 0; at < NILAI_CHUNK_CUSTOMERS; at++) {
+        char name[16];
+        snprintf(name, sizeof name, "other%d", at);
+        let_buy(after, name);
+    }
+    let_buy(after, "back");
+    pen_commit(&a, 2);
+    pen_image(&a, before, 0, 3);
+    pen_commit(&a, 1);
+    pen_image(&a, after, 1, 4);
+    struct nilai_restore *restore = open_restore(state, 0);
+    CHECK_EQ(read_once(restore, &journal, &error), NILAI_OK);
+    CHECK(find_customer(state, text_of("back"), &number) && number == NILAI_CHUNK_CUSTOMERS);
+    CHECK(find_customer(state, text_of("gone"), &number) && number == 1);
+    nilai_restore_destroy(restore);
+    nilai_partition_destroy(state);
+
+    pen_commit(&a, 1);
+    pen_image(&a, after, 0, 5);
+    state = fresh();
+    restore = open_restore(state, 0);
+    CHECK_EQ(read_once(restore, &journal, &error), NILAI_OK);
+    CHECK(find_customer(state, text_of("back"), &number) && number == NILAI_CHUNK_CUSTOMERS);
+    CHECK(find_customer(state, text_of("other0"), &number) && number == 0);
+    CHECK(!find_customer(state, text_of("gone"), &number));
+    nilai_table_validate(nilai_partition_table(state));
+    nilai_restore_destroy(restore);
+    nilai_partition_destroy(state);
+    nilai_partition_destroy(before);
+    nilai_partition_destroy(after);
+    pen_drop(&a);
+    journal_fini(&journal);
+}
+
 /* Goal: what is not ours is refused with a status of its own, and nothing else is. */
 TEST(a_journal_of_others_is_refused)
 {
