@@ -379,6 +379,8 @@ static void drop_up_to(struct segments *segments, uint64_t floor)
     while (dropped < segments->count && segments->list[dropped].last <= floor
            && segments->list[dropped].first <= floor)
         free(segments->list[dropped++].items);
+    if (dropped == 0)
+        return;
     segments->count -= dropped;
     memmove(segments->list, segments->list + dropped, segments->count * sizeof *segments->list);
 }
