@@ -48,7 +48,7 @@ class Round(faults.Faults):
         self.directory = directory
         scene = self.live_scene(f"round-{self.number}", partitions=self.random.choice((6, 9, 12)),
                                 delivery=self.options.delivery)
-        load = self.start_load(scene, self.options.rate, events=self.options.rate * 3600)
+        load = self.start_load(scene, self.options.rate)
         for name in NAMES:
             self.launch_some(scene, name)
         self.wait_for_progress(scene)

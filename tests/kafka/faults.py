@@ -21,8 +21,9 @@ from kafka.test_exactly_once import SEED, SESSION_S
 from kafka.test_run import quiet_environment
 
 CATCH_UP_S = 120
-LOAD_S = 120     # for so long a load has events; it is ended by us
-LOAD_DAYS = 400  # what they tell of; the next load goes on after them
+LOAD_S = 1200    # for so long a load has events; it is ended by us long before
+LOAD_DAYS = 4000 # what they tell of
+NEXT_DAYS = 400  # the next load of a scene begins so much later
 
 
 class LiveScene(test_run.Scene):
@@ -72,10 +73,13 @@ class Faults(test_exactly_once.ExactlyOnce):
             time.sleep(1)  # one broker has heard of it; the others do so soon
         return scene
 
-    def start_load(self, scene, rate, *options, events=None, customers=6000):
-        """Goes straight to the brokers: what it sends is sent once, in order."""
-        events = events or rate * LOAD_S
-        begin = datetime.date(2022, 1, 1) + datetime.timedelta(days=LOAD_DAYS * scene.loads)
+    def start_load(self, scene, rate, *options, customers=60000):
+        """Live, until it is ended. Goes straight to the brokers: what it sends is sent once, in
+        order."""
+        return self.launch_load(scene, rate, rate * LOAD_S, customers, LOAD_DAYS, *options)
+
+    def launch_load(self, scene, rate, events, customers, days, *options):
+        begin = datetime.date(2010, 1, 1) + datetime.timedelta(days=NEXT_DAYS * scene.loads)
         scene.loads += 1
         log = open(os.path.join(self.directory, f"load-{len(self.logs)}.log"), "a+b")
         self.logs.append(log)
@@ -83,7 +87,8 @@ class Faults(test_exactly_once.ExactlyOnce):
         arguments = scene.arguments(kafka__bootstrap__servers=self.kafka.bootstrap)
         load = subprocess.Popen(
             [test_run.BINARY, "loadgen", *arguments, "--rate", str(rate), "--events", str(events),
-             "--customers", str(customers), "--seed", str(SEED % 1000 + 1), "--from", "2022-01-01", "--span", "730d",
+             "--customers", str(customers), "--seed", str(SEED % 1000 + scene.loads),
+             "--from", str(begin), "--span", f"{days}d",
              "--late", "0.02", "--duplicate", "0.02", "--bad", "0.02", "--erase", "0.0005",
              *options],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=quiet_environment())
@@ -94,9 +99,9 @@ class Faults(test_exactly_once.ExactlyOnce):
         load.send_signal(signal.SIGTERM)
         self.assertEqual(load.wait(60), 0, self.log_text())
 
-    def fill_live(self, scene, events, **options):
+    def fill_live(self, scene, events, customers=6000):
         """All the load at once, before anybody reads it."""
-        load = self.start_load(scene, 1e9, events=events, **options)
+        load = self.launch_load(scene, 1e9, events, customers, NEXT_DAYS)
         self.assertEqual(load.wait(120), 0, self.log_text())
 
     # --- What happens ------------------------------------------------------------------------

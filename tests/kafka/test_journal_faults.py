@@ -200,7 +200,7 @@ class Journal(Faults):
         scene = self.live_scene("forgotten", 1)
         client.create_topic(self.kafka.bootstrap, scene.state, 1, config=SMALL_SEGMENTS)
         person = secrets.token_hex(30)
-        begin = 1640995200000  # the load's first day
+        begin = 1262304000000  # the load's first day
         load = self.start_load(scene, RATE)
         client.produce(self.kafka.bootstrap, scene.inputs[0], [Message(pack(
             {"id": f"p{day}", "type": "purchase", "customer": person, "ts": begin + day * DAY_MS,
