@@ -259,6 +259,35 @@ TEST(what_waits_for_a_commit_is_bounded)
     scene_close(&scene);
 }
 
+/* Goal: between two commits there may be more than is held back.
+ * Method: twice as much, with polls whenever there is no room; nothing of it is written before the
+ * output is, and all of it before the offsets. */
+TEST(a_long_turn_does_not_wait_for_its_commit)
+{
+    enum { SIZE = 512 * 1024, COUNT = 2 * NILAI_SINK_STATE_BYTES / SIZE };
+    struct scene scene;
+    enum nilai_commit_state state;
+    char *record = calloc(1, SIZE);
+    scene_open(&scene);
+    CHECK_EQ(put(&scene, NILAI_OUTPUT_CHURN_RISK, 0, "x", 1), NILAI_OK);
+    for (int count = 0, waited = 0; count < COUNT;) {
+        enum nilai_status status = put(&scene, NILAI_OUTPUT_STATE, 0, record, SIZE);
+        CHECK(status == NILAI_OK || status == NILAI_AGAIN);
+        count += status == NILAI_OK;
+        if (status == NILAI_OK)
+            continue;
+        CHECK(waited++ * 10 < PATIENCE_MS);
+        CHECK_EQ(nilai_sink_poll(scene.sink, 10, &state, &scene.error), NILAI_OK);
+        CHECK_EQ(state, NILAI_COMMIT_IDLE);
+    }
+    CHECK(written(&scene, "state", 0) >= COUNT / 4);
+    commit(&scene, 5);
+    CHECK_EQ(wait_for_word(&scene), NILAI_COMMIT_DONE);
+    CHECK_EQ(written(&scene, "state", 0), COUNT);
+    free(record);
+    scene_close(&scene);
+}
+
 /* Goal: a record of the journal that the brokers refuse ends the sink; its offsets stay.
  * Method: a refusal for good of what is written after the output. */
 TEST(a_journal_that_cannot_be_written_ends_the_sink)

@@ -23,6 +23,7 @@ enum {
 struct held {
     struct nilai_outbox *box; /* NULL: no journal */
     uint64_t assignment;
+    bool full; /* something did not fit */
 };
 
 /* A dead letter on its way again, as a smaller part. */
@@ -43,7 +44,9 @@ struct second_try {
  * A commit goes through three stages, each begun when the one before is acknowledged: the output
  * of its epoch, which is on its way since it was put; the journal, held back until then; the
  * offsets. So the journal never says that something was published which was not, and the offsets
- * are never ahead of the journal.
+ * are never ahead of the journal. What is held back has a limit; when it is reached before a commit
+ * (amid a turn of millions of deadlines), the journal so far is written as soon as the output so far
+ * is acknowledged.
  */
 struct kafka_sink {
     struct nilai_sink base;
@@ -54,7 +57,7 @@ struct kafka_sink {
     uint64_t outstanding[2];   /* messages by epoch */
     unsigned epoch;            /* the open one */
     struct held held[2];       /* by epoch, too */
-    uint64_t state_outstanding; /* records of the journal, of the commit on its way */
+    uint64_t state_outstanding; /* records of the journal */
     uint64_t assignment;       /* under which that was asked for */
     enum nilai_commit_state state;
     bool sent; /* the offsets of the running commit are on their way, with the source */
@@ -126,6 +129,7 @@ static enum nilai_status hold(struct kafka_sink *sink, const struct nilai_output
         fail(sink, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, "journal", "a record is too large");
         return NILAI_FAILED;
     }
+    held->full = status == NILAI_AGAIN;
     return status;
 }
 
@@ -292,10 +296,9 @@ static void end_commit(struct kafka_sink *sink, enum nilai_commit_state state)
 
 /* The second stage; false: there is more. In order, and none is left out: the library keeps the
  * order of what it was given, and gives up on none without telling. */
-static bool write_state(struct kafka_sink *sink)
+static bool write_state(struct kafka_sink *sink, struct held *held)
 {
     const struct nilai_output *output;
-    struct held *held = &sink->held[sink->epoch ^ 1];
     while (held->box != NULL && (output = nilai_outbox_first(held->box)) != NULL) {
         rd_kafka_headers_t *headers = nilai_kafka_output_headers(output);
         rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__FAIL;
@@ -335,9 +338,23 @@ static void advance(struct kafka_sink *sink)
         if (sink->held[sink->epoch ^ 1].box != NULL)
             nilai_outbox_clear(sink->held[sink->epoch ^ 1].box);
         end_commit(sink, NILAI_COMMIT_REFUSED);
-    } else if (write_state(sink)) {
+    } else if (write_state(sink, &sink->held[sink->epoch ^ 1])) {
         send_offsets(sink);
     }
+}
+
+/* Makes room in a box that is full although no commit is on its way. */
+static void relieve(struct kafka_sink *sink)
+{
+    struct held *held = &sink->held[sink->epoch];
+    if (!held->full || sink->failure != NILAI_OK || sink->state != NILAI_COMMIT_IDLE
+        || sink->outstanding[sink->epoch] > 0)
+        return;
+    if (nilai_kafka_source_is_lost(sink->options.source)
+        || held->assignment != nilai_kafka_source_assignment(sink->options.source))
+        nilai_outbox_clear(held->box);
+    (void)write_state(sink, held);
+    held->full = !nilai_outbox_is_empty(held->box);
 }
 
 static enum nilai_status sink_poll(struct nilai_sink *base, int timeout_ms,
@@ -349,6 +366,7 @@ static enum nilai_status sink_poll(struct nilai_sink *base, int timeout_ms,
     rd_kafka_poll(sink->producer, sink->sent ? 0 : timeout_ms);
     send_second_tries(sink);
     advance(sink);
+    relieve(sink);
     if (sink->failure != NILAI_OK) {
         *error = sink->error;
         return sink->failure;

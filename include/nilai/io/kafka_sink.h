@@ -27,8 +27,8 @@
 #include "nilai/io/kafka_source.h"
 #include "nilai/io/sink.h"
 
-/* What of the journal one commit may hold (the memory is used only as far as it is needed); put
- * says NILAI_AGAIN beyond it, and only a commit makes room. */
+/* How much of the journal is held back (the memory is used only as far as it is needed). Beyond it put
+ * says NILAI_AGAIN, until a commit makes room, or the output so far is acknowledged. */
 enum { NILAI_SINK_STATE_BYTES = 32 * 1024 * 1024 };
 
 struct nilai_kafka_sink_options {
