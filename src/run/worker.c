@@ -208,6 +208,9 @@ static enum nilai_status advance_turn(struct nilai_worker *worker)
         if (status == NILAI_OK)
             status = step(worker);
     }
+    /* A turn need not bring anything, and yet its end takes room in the journal. */
+    if (status == NILAI_OK && !suppressed)
+        status = checked_put(worker, nilai_lane_make_room(worker->busy, worker->options.sink));
     return status == NILAI_OK ? finish_turn(worker) : status;
 }
 

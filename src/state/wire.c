@@ -39,7 +39,8 @@ void nilai_wire_put_text(struct nilai_buffer *buffer, struct nilai_text text)
 struct nilai_wire nilai_wire_of(const void *data, size_t size)
 {
     const unsigned char *bytes = data;
-    return (struct nilai_wire){.at = bytes, .end = bytes + size};
+    /* Nothing may lie nowhere: no pointer is moved then. */
+    return (struct nilai_wire){.at = bytes, .end = size > 0 ? bytes + size : bytes};
 }
 
 bool nilai_wire_is_done(const struct nilai_wire *wire)

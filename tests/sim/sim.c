@@ -177,6 +177,8 @@ static void make_world(uint64_t seed)
     configure_other();
     choose_faults();
     world.input.customers = 1 + (int)sim_below(&world.broker, 1 + sim_below(&world.broker, 400));
+    if (sim_chance(&world.broker, 0.2)) /* of several chunks */
+        world.input.customers *= 6;
     world.input.erase_share = world.changing ? 0 : share_up_to(0.1);
     for (int index = 0; index < PROCESSES; index++)
         world.processes[index] = (struct sim_process){

@@ -28,9 +28,13 @@
 enum {
     NILAI_JOURNAL_FORMAT = 1,
     NILAI_JOURNAL_TOPICS_MAX = 16,
-    NILAI_JOURNAL_PART_SIZE = 256 * 1024, /* a part that has grown beyond is sent */
     NILAI_JOURNAL_SIZE_MAX = 960 * 1024,  /* of a record; a broker takes 1 MiB with what it adds */
 };
+
+/* A part that has grown beyond is sent. (The simulator makes do with less, to see many of them.) */
+#ifndef NILAI_JOURNAL_PART_SIZE
+#define NILAI_JOURNAL_PART_SIZE (256 * 1024)
+#endif
 
 enum nilai_journal_kind { NILAI_JOURNAL_PART = 1, NILAI_JOURNAL_CUSTOMERS, NILAI_JOURNAL_ERASURES };
 
