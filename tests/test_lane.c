@@ -6,7 +6,7 @@
  * is no matter here. */
 struct short_source {
     struct nilai_source base;
-    int64_t next;
+    int64_t low, next;
 };
 
 static enum nilai_status take(struct nilai_source *base, uint32_t topic, int32_t partition,
@@ -25,11 +25,19 @@ static void give_back(struct nilai_source *base, struct nilai_input *input)
     (void)base, (void)input;
 }
 
-static enum nilai_lane_gap gap_of(int64_t committed, int64_t oldest)
+static int64_t low(struct nilai_source *base, uint32_t topic, int32_t partition)
 {
-    static const struct nilai_source_ops ops = {.take = take, .give_back = give_back};
+    (void)topic, (void)partition;
+    return ((struct short_source *)base)->low;
+}
+
+/* `oldest`: -1 if the source does not know. `first`: of the messages. */
+static enum nilai_lane_gap gap_of(int64_t committed, int64_t oldest, int64_t first)
+{
+    static const struct nilai_source_ops ops
+        = {.take = take, .give_back = give_back, .low = low};
     static struct nilai_config config;
-    struct short_source source = {.base = {.ops = &ops}, .next = oldest};
+    struct short_source source = {.base = {.ops = &ops}, .low = oldest, .next = first};
     nilai_config_defaults(&config);
     CHECK_EQ(nilai_config_finish(&config, NULL), NILAI_OK);
     struct nilai_decode_rules rules = nilai_config_decode_rules(&config);
@@ -60,10 +68,13 @@ static enum nilai_lane_gap gap_of(int64_t committed, int64_t oldest)
  * without, and events that nobody has read. */
 TEST(what_retention_took_is_told)
 {
-    CHECK_EQ(gap_of(0, 0), NILAI_GAP_NONE);
-    CHECK_EQ(gap_of(3, 0), NILAI_GAP_NONE);
-    CHECK_EQ(gap_of(0, 5), NILAI_GAP_OLD);
-    CHECK_EQ(gap_of(7, 5), NILAI_GAP_OLD);
-    CHECK_EQ(gap_of(5, 5), NILAI_GAP_OLD);
-    CHECK_EQ(gap_of(4, 5), NILAI_GAP_UNREAD);
+    CHECK_EQ(gap_of(0, 0, 0), NILAI_GAP_NONE);
+    CHECK_EQ(gap_of(3, 0, 0), NILAI_GAP_NONE);
+    CHECK_EQ(gap_of(0, 5, 5), NILAI_GAP_OLD);
+    CHECK_EQ(gap_of(7, 5, 5), NILAI_GAP_OLD);
+    CHECK_EQ(gap_of(5, 5, 5), NILAI_GAP_OLD);
+    CHECK_EQ(gap_of(4, 5, 5), NILAI_GAP_UNREAD);
+    CHECK_EQ(gap_of(4, -1, 5), NILAI_GAP_UNREAD);
+    CHECK_EQ(gap_of(4, 3, 5), NILAI_GAP_OLD); /* at 4 is the mark of a transaction */
+    CHECK_EQ(gap_of(0, 0, 5), NILAI_GAP_NONE);
 }

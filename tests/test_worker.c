@@ -144,6 +144,12 @@ static void source_headers(struct nilai_source *base, const struct nilai_input *
     visit(context, &(struct nilai_header){"trace", "7", 1});
 }
 
+static int64_t source_low(struct nilai_source *base, uint32_t topic, int32_t partition)
+{
+    (void)base, (void)topic, (void)partition;
+    return 0;
+}
+
 static int64_t source_high(struct nilai_source *base, uint32_t topic, int32_t partition)
 {
     return source_of(base)->broker->log->sizes[topic][partition];
@@ -180,6 +186,7 @@ static const struct nilai_source_ops memory_source_ops
        .give_back = source_give_back,
        .headers = source_headers,
        .high = source_high,
+       .low = source_low,
        .restart = source_restart,
        .leave = source_leave,
        .close = source_close};

@@ -326,20 +326,26 @@ static enum nilai_status accept_end(struct nilai_lane *lane, uint32_t topic, int
                                "already: was it made anew? Then make the state topic anew, too, "
                                "and delete the group's offsets",
                                lane->committed.partition, topic + 1, offset);
-    lane->again.to.offsets[topic] = offset;
+    lane->again.to.offsets[topic] = lane->committed.offsets[topic] = offset;
     nilai_merge_hold(lane->merge, topic, offset);
     return NILAI_OK;
 }
 
-/* The first message of a topic is at `offset`. */
-static void note_gap(struct nilai_lane *lane, uint32_t topic, int64_t offset)
+/* The first message of a topic is at `offset`. What is before it was deleted, or was never a message:
+ * the marks of transactions have offsets, too. */
+static void note_gap(struct nilai_lane *lane, struct nilai_source *source, uint32_t topic,
+                     int64_t offset)
 {
     if (lane->has_again && lane->again.number > 1)
         return; /* check_input knows better */
+    int64_t low = nilai_source_low(source, topic, lane->committed.partition);
+    int64_t oldest = low >= 0 && low < offset ? low : offset;
     int64_t published = lane->has_again ? lane->again.to.offsets[topic]
                                         : lane->reached.offsets[topic];
-    enum nilai_lane_gap gap = offset <= 0                                ? NILAI_GAP_NONE
-                              : published > 0 && offset > published ? NILAI_GAP_UNREAD
+    bool restored = !lane->has_again && published >= 0; /* state knows what was before */
+    enum nilai_lane_gap gap = oldest <= 0                                ? NILAI_GAP_NONE
+                              : published > 0 && oldest > published ? NILAI_GAP_UNREAD
+                              : restored                            ? NILAI_GAP_NONE
                                                                     : NILAI_GAP_OLD;
     if (gap > lane->gap)
         lane->gap = gap;
@@ -370,7 +376,7 @@ static enum nilai_status fill_topic(struct nilai_lane *lane, struct nilai_source
             return refuse_order(lane, topic, error);
         } else if (status == NILAI_OK) {
             if (nilai_merge_offset(lane->merge, topic) < 0)
-                note_gap(lane, topic, arrival->input.offset);
+                note_gap(lane, source, topic, arrival->input.offset);
             decode_arrival(lane, arrival, topic);
             nilai_merge_push(lane->merge, topic);
             (*taken)++;
@@ -603,6 +609,11 @@ static enum nilai_status end_piece(struct nilai_lane *lane, size_t events)
     lane->has_again = false;
     if (lane->again.number > 1)
         lane->reached = lane->again.to;
+    for (uint32_t topic = 0; topic < lane->options.topic_count; topic++) {
+        /* Of the base: what is no message (the end of a transaction, say) counts as read, too. */
+        if (lane->again.to.offsets[topic] > lane->reached.offsets[topic])
+            lane->reached.offsets[topic] = lane->again.to.offsets[topic];
+    }
     enum nilai_status status = nilai_restore_settle(nilai_recall_restore(lane->recall));
     return status == NILAI_OK ? recall_turn(lane) : status;
 }
