@@ -134,7 +134,8 @@ TEST(buckets_are_read_as_they_were_written)
     uint64_t read = 0;
     room_init(&room);
     for (uint32_t bucket = 0; bucket < NILAI_ERASED_BUCKETS; bucket++) {
-        nilai_image_write_erasures(partition, bucket, TURN, INPUTS, WRITER, &room.record);
+        CHECK(!nilai_image_write_erasures(partition, bucket, 0, TURN, INPUTS, WRITER, &room.scratch,
+                                          &room.record));
         struct nilai_wire body = open_image(&room.record, NILAI_JOURNAL_ERASURES);
         CHECK_EQ(nilai_image_open_erasures(&image, body), NILAI_OK);
         CHECK(image.part == bucket && image.turn == TURN);
@@ -212,7 +213,8 @@ TEST(damaged_images_are_refused)
     }
     CHECK(refused > 1000 && read > 0);
     free(bytes);
-    nilai_image_write_erasures(partition, 3, TURN, INPUTS, WRITER, &room.record);
+    CHECK(!nilai_image_write_erasures(partition, 3, 0, TURN, INPUTS, WRITER, &room.scratch,
+                                      &room.record));
     body = open_image(&room.record, NILAI_JOURNAL_ERASURES);
     for (size_t cut = 0; cut < (size_t)(body.end - body.at); cut++)
         CHECK_EQ(read_erasures(nilai_wire_of(body.at, cut)), NILAI_INVALID);

@@ -115,6 +115,15 @@ static bool is_known(const struct nilai_recall *recall)
     return false;
 }
 
+/* A journal that was begun at the committed position, and nothing was committed since. */
+static bool begins_at_committed(const struct nilai_recall *recall)
+{
+    const struct nilai_position *committed = &recall->options.committed;
+    const struct nilai_restored *result = nilai_restore_result(recall->restore);
+    return memcmp(committed->offsets, result->base.offsets,
+                  recall->options.topic_count * sizeof committed->offsets[0]) == 0;
+}
+
 /* Where the committed position lies: before the journal's end (-1), at it (0), or elsewhere (1). */
 static int compare_positions(const struct nilai_recall *recall)
 {
@@ -126,6 +135,8 @@ static int compare_positions(const struct nilai_recall *recall)
             return 1;
         same = same && committed->offsets[topic] == result->end.offsets[topic];
     }
+    if (begins_at_committed(recall))
+        return -1;
     if (committed->turn == 0 || committed->turn > result->turn || (!before && !same))
         return 1;
     return before ? -1 : 0;

@@ -10,7 +10,6 @@
 
 enum {
     IMAGES_PER_COMMIT = 64, /* of a lane; the rest is owed */
-    SCRATCH_MAX = 256 * 1024,
 };
 
 struct nilai_scribe {
@@ -24,6 +23,8 @@ struct nilai_scribe {
     bool closed;    /* the commit at hand has its last part */
     bool imaging;   /* `image` holds an image that has not been put yet */
     uint32_t images; /* of the commit at hand */
+    bool more;       /* the bucket of erasures imaged last needs another record, in the same commit */
+    uint64_t told;   /* erasures of it that were put */
     bool asked;     /* the log, where it ends */
     uint64_t round_turn; /* before the round */
     struct nilai_point round_point, needed; /* after that; after the floor that a commit holds */
@@ -50,7 +51,7 @@ struct nilai_scribe *nilai_scribe_create(const struct nilai_scribe_options *opti
     nilai_part_writer_init(&scribe->parts, &head, &part);
     nilai_round_init(&scribe->round, options->image_ratio, options->round_max_ms);
     nilai_buffer_init(&scribe->image, NILAI_JOURNAL_SIZE_MAX);
-    nilai_buffer_init(&scribe->scratch, SCRATCH_MAX);
+    nilai_buffer_init(&scribe->scratch, NILAI_IMAGE_SCRATCH);
     /* What no image holds is waiting for a round. */
     if (nilai_table_numbers(nilai_partition_table(options->state)) > 0
         && options->floor < options->turn)
@@ -214,9 +215,11 @@ static enum nilai_status make_image(struct nilai_scribe *scribe)
                                     options->writer, &scribe->scratch, &scribe->image);
         return nilai_floors_imaged(floors, image.part, turn);
     }
-    nilai_image_write_erasures(options->state, image.part, turn, options->inputs, options->writer,
-                               &scribe->image);
-    nilai_floors_imaged_erasures(floors, image.part, turn);
+    scribe->more = nilai_image_write_erasures(options->state, image.part, scribe->told, turn,
+                                              options->inputs, options->writer, &scribe->scratch,
+                                              &scribe->image);
+    if (!scribe->more)
+        nilai_floors_imaged_erasures(floors, image.part, turn);
     return NILAI_OK;
 }
 
@@ -230,6 +233,9 @@ static enum nilai_status put_image(struct nilai_scribe *scribe, struct nilai_sin
         return status;
     scribe->imaging = false;
     scribe->images++;
+    scribe->told = scribe->more ? scribe->told + NILAI_IMAGE_ERASURES : 0;
+    if (scribe->more)
+        return NILAI_OK;
     int64_t mark = scribe->round.mark;
     if (nilai_round_wrote(&scribe->round, floors, scribe->image.size)) {
         NILAI_ASSERT(nilai_floors_lowest(floors) >= scribe->round_turn);
@@ -252,7 +258,7 @@ enum nilai_status nilai_scribe_put_commit(struct nilai_scribe *scribe, struct ni
     if (scribe->sending)
         status = send_part(scribe, sink);
     while (status == NILAI_OK
-           && (scribe->imaging
+           && (scribe->imaging || scribe->more
                || (scribe->images < IMAGES_PER_COMMIT && scribe->trim < 0
                    && nilai_round_is_due(&scribe->round, floors, now_ms))))
         status = put_image(scribe, sink);

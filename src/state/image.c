@@ -7,7 +7,7 @@
  *                  number within the chunk 1 | flags 1: 1 has a service record
  *                  id: length 1, bytes
  *                  struct nilai_customer, then struct nilai_service if there is one
- *   erasures   bucket var | turn var | count var
+ *   erasures   bucket var | turn var | more 1: 1 if the next record goes on with the bucket | count var
  *              for each: hash low 8, high 8 | ts int | clock at the erasure int
  *
  * Layout 1 of the records, little-endian; bytes that are not named are padding:
@@ -39,7 +39,7 @@ enum {
     RECORD_MAX = 2 + 1 + NILAI_TEXT_MAX + sizeof(struct nilai_customer)
                  + sizeof(struct nilai_service),
     UNPACKED_MAX = NILAI_CHUNK_CUSTOMERS * RECORD_MAX,
-    ERASURES_MAX = (NILAI_JOURNAL_SIZE_MAX - 128) / (16 + 2 * NILAI_WIRE_VARIABLE_MAX),
+    ERASURES_MAX = NILAI_IMAGE_ERASURES,
 };
 
 /* Another layout needs another number, and a reader that knows what to do about this one. */
@@ -60,6 +60,8 @@ static_assert(offsetof(struct nilai_customer, rhythm) == 48
                   && offsetof(struct nilai_service, ticket_count) == 236,
               "drawn above");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are written as they lie");
+static_assert(ERASURES_MAX * (16 + 2 * NILAI_WIRE_VARIABLE_MAX) + 128 < NILAI_JOURNAL_SIZE_MAX,
+              "a piece of a bucket fits into a record");
 static_assert(NILAI_CHUNK_CUSTOMERS == 256, "a number within a chunk is one byte");
 static_assert(UNPACKED_MAX + UNPACKED_MAX / 255 + 16 + 64 < NILAI_JOURNAL_SIZE_MAX,
               "an image fits into a record, packed or not");
@@ -119,38 +121,50 @@ void nilai_image_write_customers(const struct nilai_partition *partition, uint32
     nilai_journal_end(buffer);
 }
 
+/* One record's share of a bucket. */
+struct piece {
+    uint64_t skip, count;
+    bool more;
+    struct nilai_buffer *buffer;
+};
+
 static void put_erasure(void *context, struct nilai_hash_wide hash, int64_t ts_ms,
                         int64_t clock_ms)
 {
-    struct nilai_buffer *buffer = context;
-    nilai_wire_put_64(buffer, hash.low);
-    nilai_wire_put_64(buffer, hash.high);
-    nilai_wire_put_signed(buffer, ts_ms);
-    nilai_wire_put_signed(buffer, clock_ms);
+    struct piece *piece = context;
+    if (piece->skip > 0) {
+        piece->skip--;
+        return;
+    }
+    piece->more = piece->count == ERASURES_MAX;
+    if (piece->more)
+        return;
+    piece->count++;
+    nilai_wire_put_64(piece->buffer, hash.low);
+    nilai_wire_put_64(piece->buffer, hash.high);
+    nilai_wire_put_signed(piece->buffer, ts_ms);
+    nilai_wire_put_signed(piece->buffer, clock_ms);
 }
 
-static void count_erasure(void *context, struct nilai_hash_wide hash, int64_t ts_ms,
-                          int64_t clock_ms)
-{
-    (void)hash, (void)ts_ms, (void)clock_ms;
-    ++*(uint64_t *)context;
-}
-
-void nilai_image_write_erasures(const struct nilai_partition *partition, uint32_t bucket,
-                                uint64_t turn, uint64_t inputs, uint64_t writer,
-                                struct nilai_buffer *buffer)
+bool nilai_image_write_erasures(const struct nilai_partition *partition, uint32_t bucket,
+                                uint64_t skip, uint64_t turn, uint64_t inputs, uint64_t writer,
+                                struct nilai_buffer *scratch, struct nilai_buffer *buffer)
 {
     const struct nilai_journal_head head = {NILAI_JOURNAL_ERASURES, inputs, writer};
-    const struct nilai_erased *erased = nilai_partition_erased(partition);
-    int64_t clock_ms = nilai_partition_clock_ms(partition);
-    uint64_t count = 0;
-    nilai_erased_visit(erased, clock_ms, bucket, count_erasure, &count);
+    struct piece piece = {.skip = skip, .buffer = scratch};
+    nilai_buffer_clear(scratch);
+    nilai_erased_visit(nilai_partition_erased(partition), nilai_partition_clock_ms(partition),
+                       bucket, put_erasure, &piece);
     nilai_journal_begin(buffer, &head);
     nilai_wire_put_unsigned(buffer, bucket);
     nilai_wire_put_unsigned(buffer, turn);
-    nilai_wire_put_unsigned(buffer, count);
-    nilai_erased_visit(erased, clock_ms, bucket, put_erasure, buffer);
+    nilai_wire_put_8(buffer, piece.more);
+    nilai_wire_put_unsigned(buffer, piece.count);
+    nilai_buffer_append(buffer, scratch->data, scratch->size);
     nilai_journal_end(buffer);
+    if (scratch->status != NILAI_OK)
+        buffer->status = scratch->status;
+    return piece.more;
 }
 
 /* ---- reading ---- */
@@ -219,9 +233,11 @@ enum nilai_status nilai_image_open_erasures(struct nilai_image *image, struct ni
 {
     uint64_t bucket = nilai_wire_take_unsigned(&body);
     image->turn = nilai_wire_take_unsigned(&body);
+    uint8_t more = nilai_wire_take_8(&body);
     image->left = nilai_wire_take_unsigned(&body);
+    image->more = more != 0;
     image->rest = body;
-    if (body.failed || bucket >= NILAI_ERASED_BUCKETS || image->left > ERASURES_MAX * 2)
+    if (body.failed || bucket >= NILAI_ERASED_BUCKETS || image->left > ERASURES_MAX || more > 1)
         return NILAI_INVALID;
     image->part = (uint32_t)bucket;
     return NILAI_OK;

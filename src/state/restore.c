@@ -11,7 +11,6 @@
 enum {
     WRITERS_MAX = 65536, /* in one log, which is as long as a round or two */
     CUTS_MAX = 64,       /* times that reading begins again */
-    SCRATCH_MAX = 1024 * 1024,
     DROP_MIN = 64, /* segments */
 };
 
@@ -130,7 +129,7 @@ struct nilai_restore *nilai_restore_create(const struct nilai_restore_options *o
     if (restore == NULL)
         return NULL;
     restore->options = *options;
-    nilai_buffer_init(&restore->scratch, SCRATCH_MAX);
+    nilai_buffer_init(&restore->scratch, NILAI_IMAGE_SCRATCH);
     return restore;
 }
 
@@ -550,8 +549,9 @@ static enum nilai_status load_erasures(struct nilai_restore *restore, struct nil
         if (status != NILAI_OK)
             return status;
     }
-    nilai_floors_imaged_erasures(nilai_partition_floors(restore->options.state), image->part,
-                                 image->turn);
+    if (!image->more)
+        nilai_floors_imaged_erasures(nilai_partition_floors(restore->options.state), image->part,
+                                     image->turn);
     return status == NILAI_MISSING ? NILAI_OK : status;
 }
 

@@ -14,22 +14,29 @@
 
 #include "nilai/state/journal.h"
 
-enum { NILAI_IMAGE_LAYOUT = 1 };
+enum {
+    NILAI_IMAGE_LAYOUT = 1,
+    NILAI_IMAGE_ERASURES = 16384, /* in one record; a bucket may need several */
+    NILAI_IMAGE_SCRATCH = 1024 * 1024, /* bytes that a scratch buffer may need */
+};
 
 /* Makes a whole record of the journal in `buffer`; the buffer's status says how it went. `scratch`
  * is for its own use. */
 void nilai_image_write_customers(const struct nilai_partition *partition, uint32_t chunk,
                                  uint64_t turn, uint64_t inputs, uint64_t writer,
                                  struct nilai_buffer *scratch, struct nilai_buffer *buffer);
-void nilai_image_write_erasures(const struct nilai_partition *partition, uint32_t bucket,
-                                uint64_t turn, uint64_t inputs, uint64_t writer,
-                                struct nilai_buffer *buffer);
+/* The erasures of a bucket but for the first `skip`, as many as one record holds; true: there are more,
+ * for the next record of the same turn. */
+bool nilai_image_write_erasures(const struct nilai_partition *partition, uint32_t bucket,
+                                uint64_t skip, uint64_t turn, uint64_t inputs, uint64_t writer,
+                                struct nilai_buffer *scratch, struct nilai_buffer *buffer);
 
 /* An image being read. */
 struct nilai_image {
     uint32_t part; /* chunk or bucket */
     uint64_t turn;
     uint64_t left; /* erasures */
+    bool more;     /* the bucket goes on in the next record */
     struct nilai_wire rest;
 };
 
