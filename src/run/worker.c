@@ -21,6 +21,7 @@ enum {
     COMMIT_OUTPUTS_MAX = 50000, /* messages; then a commit is due before its time */
     PROGRESS_EVERY_MS = 5000,
     WARN_EVERY_MS = 60000,
+    READ_PATIENCE_MS = 2000, /* of lanes that have loaded with those that have not */
     LOAD_PAUSE_MS = 1, /* the log wakes its reader, too */
 };
 
@@ -45,6 +46,8 @@ struct nilai_worker {
     size_t commit_lane, commit_used;
     uint32_t outputs; /* put since the last commit was begun */
     bool start_reading; /* lanes have loaded that nothing is read for yet */
+    bool read_now;      /* and it is time to */
+    int64_t loaded_at_ms; /* the first of them */
     uint64_t opened;    /* lanes so far */
     uint64_t settings;  /* hash of what results depend on */
     int64_t progress_at_ms, warn_retention_ms;
@@ -262,7 +265,7 @@ static bool is_commit_due(const struct nilai_worker *worker)
  * have loaded. With a slow sink there may be no other moment without a turn at hand. */
 static bool is_boundary_needed(const struct nilai_worker *worker, int turn)
 {
-    return worker->start_reading || (turn > 0 && is_commit_due(worker) && is_dirty(worker));
+    return worker->read_now || (turn > 0 && is_commit_due(worker) && is_dirty(worker));
 }
 
 /* Works off what is there, for a bounded number of turns. */
@@ -384,7 +387,7 @@ static enum nilai_status poll_sink(struct nilai_worker *worker, int timeout_ms)
 static enum nilai_status commit_if_due(struct nilai_worker *worker)
 {
     if (worker->busy != NULL || worker->commit_running
-        || (!worker->commit_waits && (!is_commit_due(worker) || worker->start_reading)))
+        || (!worker->commit_waits && (!is_commit_due(worker) || worker->read_now)))
         return NILAI_OK;
     return begin_commit(worker);
 }
@@ -524,7 +527,7 @@ static void watch_retention(struct nilai_worker *worker)
               "%s for %" PRIu64 " partitions: keep the input for longer (retention.ms), or make "
               "state.image_round_max shorter",
               worst == NILAI_RETENTION_PAST
-                  ? "input that a restore would need has been deleted"
+                  ? "input that a restore would need may have been deleted"
                   : "input that a restore would need is about to be deleted",
               near);
 }
@@ -630,7 +633,7 @@ static void on_revoked(void *context, bool lost)
     }
     worker->taken_back = false;
     worker->lane_count = 0;
-    worker->start_reading = false;
+    worker->start_reading = worker->read_now = false;
     forget_commit(worker);
     worker->assigned = false; /* the group is about to say what comes instead */
 }
@@ -776,7 +779,7 @@ static void on_assigned(void *context, struct nilai_assigned *list, size_t list_
         return;
     for (size_t index = 0; index < list_count; index++)
         say_start(lanes[index], &list[index]);
-    worker->start_reading = false;
+    worker->start_reading = worker->read_now = false;
     worker->assigned = true;
     worker->unsettled = false;
 }
@@ -788,6 +791,8 @@ static enum nilai_status load_lane(struct nilai_worker *worker, struct nilai_lan
     if (nilai_lane_phase(lane) != NILAI_LANE_LOADING)
         return NILAI_OK;
     enum nilai_status status = nilai_lane_load(lane, worker->now_ms, &worker->error);
+    if (status == NILAI_OK && !worker->start_reading)
+        worker->loaded_at_ms = worker->now_ms;
     worker->start_reading |= status == NILAI_OK;
     return status;
 }
@@ -805,14 +810,15 @@ static enum nilai_status read_all(struct nilai_worker *worker)
     }
     enum nilai_status status = nilai_source_read(worker->options.source, list, worker->lane_count,
                                                  &worker->error);
-    worker->start_reading = status == NILAI_AGAIN;
+    worker->start_reading = worker->read_now = status == NILAI_AGAIN;
     free(list);
     /* NILAI_AGAIN: until then nothing may be taken, there would be a hole */
     return NILAI_MUTATION(holes_are_taken) && status == NILAI_AGAIN ? NILAI_OK : status;
 }
 
-/* Lanes that load go on; when all have loaded, reading begins. Not amid a turn, whose messages would
- * be dropped, or a commit, whose answer the lanes wait for. */
+/* Lanes that load go on; when all have loaded, reading begins, or when the others take long: to begin
+ * anew costs what has arrived and was not taken. Not amid a turn, whose messages would be dropped, or a
+ * commit, whose answer the lanes wait for. */
 static enum nilai_status restore(struct nilai_worker *worker, int64_t *wake_ms)
 {
     bool loading = false;
@@ -824,7 +830,9 @@ static enum nilai_status restore(struct nilai_worker *worker, int64_t *wake_ms)
     }
     if (loading)
         *wake_ms = worker->now_ms + LOAD_PAUSE_MS;
-    if (loading || !worker->start_reading || worker->busy != NULL || worker->commit_running
+    worker->read_now = worker->start_reading
+                       && (!loading || worker->now_ms - worker->loaded_at_ms >= READ_PATIENCE_MS);
+    if (!worker->read_now || worker->busy != NULL || worker->commit_running
         || worker->commit_waits)
         return NILAI_OK;
     return read_all(worker);
