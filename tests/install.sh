@@ -30,6 +30,7 @@ command:llvm-symbolizer|llvm
 command:java|default-jre-headless
 command:mvn|maven
 command:openssl|openssl
+command:valgrind|valgrind
 command:python3|python3
 venv:python3|python3-venv
 file:/etc/ssl/certs/ca-certificates.crt|ca-certificates

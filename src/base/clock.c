@@ -16,7 +16,12 @@ static uint64_t read_ns(clockid_t id)
 
 int64_t nilai_clock_wall_ms(void)
 {
-    return (int64_t)(read_ns(CLOCK_REALTIME) / 1000000);
+    return nilai_clock_wall_us() / 1000;
+}
+
+int64_t nilai_clock_wall_us(void)
+{
+    return (int64_t)(read_ns(CLOCK_REALTIME) / 1000);
 }
 
 uint64_t nilai_clock_monotonic_ns(void)

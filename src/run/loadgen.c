@@ -38,7 +38,7 @@ struct loadgen {
     struct nilai_progress progress;
 
     uint64_t begin_ns, end_ns;
-    int64_t begin_wall_ms;
+    int64_t begin_wall_us;
     uint64_t sent, behind;
     uint64_t behind_ns_max;
 };
@@ -352,7 +352,7 @@ static int keep_schedule(struct loadgen *loadgen, int64_t *due_wall_ms)
 {
     double since_ns = (double)loadgen->sent * 1e9 / loadgen->rate;
     uint64_t due_ns = loadgen->begin_ns + (uint64_t)since_ns;
-    *due_wall_ms = loadgen->begin_wall_ms + (int64_t)(since_ns * 1e-6);
+    *due_wall_ms = (loadgen->begin_wall_us + (int64_t)(since_ns * 1e-3)) / 1000;
     uint64_t now_ns = nilai_clock_monotonic_ns();
     if (now_ns < due_ns)
         return pause_until(loadgen, due_ns);
@@ -487,7 +487,9 @@ static void print_schedule(const struct loadgen *loadgen)
 {
     if (loadgen->rate <= 0)
         return;
-    fprintf(stderr, "  wanted %.6g/s; ", loadgen->rate);
+    /* From this instant on the reader of what an event caused can tell when it was due. */
+    fprintf(stderr, "  wanted %.6g/s from %" PRId64 ".%06" PRId64 "; ", loadgen->rate,
+            loadgen->begin_wall_us / 1000000, loadgen->begin_wall_us % 1000000);
     if (loadgen->behind == 0)
         fputs("on schedule\n", stderr);
     else
@@ -526,7 +528,7 @@ static int run(struct loadgen *loadgen)
 {
     catch_signals();
     loadgen->begin_ns = nilai_clock_monotonic_ns();
-    loadgen->begin_wall_ms = nilai_clock_wall_ms();
+    loadgen->begin_wall_us = nilai_clock_wall_us();
     nilai_progress_init(&loadgen->progress, "loadgen", "events", loadgen->plan.events, loadgen->begin_ns);
 
     int code = send_all(loadgen);

@@ -13,6 +13,8 @@
 
 /* Wall clock, ms since 1970 UTC. */
 int64_t nilai_clock_wall_ms(void);
+/* The same in us, to compare instants of two processes of one machine. */
+int64_t nilai_clock_wall_us(void);
 
 /* A clock that never goes back, ns since an arbitrary start. */
 uint64_t nilai_clock_monotonic_ns(void);

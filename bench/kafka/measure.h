@@ -1,0 +1,46 @@
+/*
+ * measure.h - what the programs of the Kafka benches share: a command line, CPU time by what a
+ * thread does, memory, and one JSON object on standard output.
+ *
+ * CPU time is that of the whole process, from its start to the report, so that nothing can hide in
+ * a preparation. A thread of our own looks at the others 50 times a second, because one that has
+ * ended tells nothing any more; what it misses of them is shown as "ended". Its own time is left
+ * out.
+ *
+ *   broker   librdkafka's threads that talk to brokers
+ *   library  its other threads
+ *   work     what the program itself does
+ *   rest     the program's main thread where it only waits for the others
+ *   ended    of threads that ended between two looks
+ */
+#ifndef NILAI_BENCH_MEASURE_H
+#define NILAI_BENCH_MEASURE_H
+
+#include "nilai/run/config.h"
+#include "nilai/run/options.h"
+
+/* Reads the command line and the settings. False: end with *exit_code. */
+NILAI_MUST_CHECK bool bench_begin(const struct nilai_command *command, int argc, char **argv,
+                                  struct nilai_options *options, struct nilai_config *config,
+                                  int *exit_code);
+
+/* Starts the thread that looks. `main_works`: the main thread does the work itself. */
+void bench_watch(bool main_works);
+
+/* Ends with what is wrong, and prints no figure. */
+_Noreturn void bench_fail(const char *format, ...) NILAI_PRINTF(1, 2);
+
+/* One field of the object; `bench_report_end` adds CPU times, memory and versions, and prints it. */
+void bench_report_count(const char *name, uint64_t value);
+void bench_report_real(const char *name, double value);
+void bench_report_text(const char *name, const char *value); /* needs no escapes */
+void bench_report_end(void);
+
+/* Threads of others say that there is something to do; one thread waits for that. */
+struct bench_bell;
+struct bench_bell *bench_bell_create(void);
+void bench_bell_ring(void *bell);
+/* Returns once it has rung since the last call, or after `timeout_ms`. */
+void bench_bell_wait(struct bench_bell *bell, int timeout_ms);
+
+#endif
