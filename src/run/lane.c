@@ -253,6 +253,11 @@ enum nilai_status nilai_lane_load(struct nilai_lane *lane, int64_t now_ms,
     return status == NILAI_OK ? NILAI_OK : nilai_error_set(error, status, "out of memory");
 }
 
+static bool is_past_replay(const struct nilai_lane *lane)
+{
+    return lane->phase == NILAI_LANE_LIVE || lane->phase == NILAI_LANE_FINISHED;
+}
+
 void nilai_lane_progress(const struct nilai_lane *lane, uint64_t *read, uint64_t *all)
 {
     *read = *all = 0;
@@ -262,7 +267,7 @@ void nilai_lane_progress(const struct nilai_lane *lane, uint64_t *read, uint64_t
 
 bool nilai_lane_take_restored(struct nilai_lane *lane, struct nilai_lane_restored *restored)
 {
-    if (lane->restored_told || lane->phase != NILAI_LANE_LIVE)
+    if (lane->restored_told || !is_past_replay(lane))
         return false;
     lane->restored_told = true;
     *restored = lane->restored;
@@ -631,11 +636,6 @@ enum nilai_status nilai_lane_finish(struct nilai_lane *lane, struct nilai_source
 }
 
 /* ---- commits ---- */
-
-static bool is_past_replay(const struct nilai_lane *lane)
-{
-    return lane->phase == NILAI_LANE_LIVE || lane->phase == NILAI_LANE_FINISHED;
-}
 
 void nilai_lane_position(const struct nilai_lane *lane, struct nilai_position *position)
 {

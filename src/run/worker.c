@@ -19,8 +19,6 @@ enum {
     SETTLE_POLLS_MAX = 3000, /* 30 s: the group takes partitions from those who linger */
     SETTLE_COMMITS_MAX = 3,  /* a commit may be refused for a passing reason */
     COMMIT_OUTPUTS_MAX = 50000, /* messages; then a commit is due before its time */
-    PROGRESS_EVERY_MS = 5000,
-    WARN_EVERY_MS = 60000,
     READ_PATIENCE_MS = 2000, /* of lanes that have loaded with those that have not */
     LOAD_PAUSE_MS = 1, /* the log wakes its reader, too */
 };
@@ -50,13 +48,12 @@ struct nilai_worker {
     int64_t loaded_at_ms; /* the first of them */
     uint64_t opened;    /* lanes so far */
     uint64_t settings;  /* hash of what results depend on */
-    int64_t progress_at_ms, warn_retention_ms;
+    struct nilai_survey survey;
     bool taken_back; /* by the sink: lanes with something to commit have gone too far */
     bool unsettled; /* what was last given up was not committed */
     bool assigned; /* the group has said what is ours, which may be nothing */
     int64_t now_ms, wall_ms;
-    int64_t committed_at_ms, surveyed_at_ms;
-    uint64_t memory_bytes;
+    int64_t committed_at_ms;
     struct nilai_position *positions; /* of a commit; room for every lane */
     enum nilai_status failure;
     struct nilai_error error;
@@ -474,138 +471,18 @@ static void drop_parked(struct nilai_worker *worker)
         drop_lane(worker, worker->parked[--worker->parked_count]);
 }
 
-static uint64_t lag_of(struct nilai_worker *worker, struct nilai_lane *lane)
-{
-    uint64_t lag = 0;
-    struct nilai_position position;
-    if (lane == worker->busy || nilai_lane_phase(lane) == NILAI_LANE_FINISHED
-        || nilai_lane_phase(lane) == NILAI_LANE_LOADING)
-        return 0;
-    int64_t reading[NILAI_INPUT_TOPICS_MAX];
-    nilai_lane_position(lane, &position);
-    nilai_lane_start(lane, reading);
-    for (uint32_t topic = 0; topic < worker->options.config->input_topic_count; topic++) {
-        int64_t high = nilai_source_high(worker->options.source, topic, position.partition);
-        int64_t offset = reading[topic] < 0 ? 0 : reading[topic];
-        lag += high > offset ? (uint64_t)(high - offset) : 0;
-    }
-    return lag;
-}
-
-static void tell_gap(struct nilai_lane *lane)
-{
-    enum nilai_lane_gap gap = nilai_lane_take_gap(lane);
-    if (gap == NILAI_GAP_OLD)
-        nilai_log(NILAI_LOG_WARNING,
-                  "partition %" PRId32 ": the oldest events are no longer in the input topics; "
-                  "state is built from those that are",
-                  nilai_lane_partition(lane));
-    if (gap == NILAI_GAP_UNREAD)
-        nilai_log(NILAI_LOG_ERROR,
-                  "partition %" PRId32 ": events were deleted from the input topics before they "
-                  "were read: what they would have changed is lost; keep them for longer "
-                  "(retention.ms)",
-                  nilai_lane_partition(lane));
-}
-
-/* A restore needs the input from the journal's floor on. */
-static void watch_retention(struct nilai_worker *worker)
-{
-    uint64_t near = 0;
-    enum nilai_lane_retention worst = NILAI_RETENTION_FAR;
-    for (size_t index = 0; index < worker->lane_count; index++) {
-        enum nilai_lane_retention retention
-            = nilai_lane_retention(worker->lanes[index], worker->options.source);
-        near += retention != NILAI_RETENTION_FAR;
-        worst = retention > worst ? retention : worst;
-    }
-    nilai_counter_set(worker->options.counters, NILAI_COUNTER_RETENTION_NEAR, near);
-    if (near == 0 || worker->now_ms < worker->warn_retention_ms)
-        return;
-    worker->warn_retention_ms = worker->now_ms + WARN_EVERY_MS;
-    nilai_log(worst == NILAI_RETENTION_PAST ? NILAI_LOG_ERROR : NILAI_LOG_WARNING,
-              "%s for %" PRIu64 " partitions: keep the input for longer (retention.ms), or make "
-              "state.image_round_max shorter",
-              worst == NILAI_RETENTION_PAST
-                  ? "input that a restore would need may have been deleted"
-                  : "input that a restore would need is about to be deleted",
-              near);
-}
-
-static bool is_restoring(const struct nilai_lane *lane)
-{
-    return nilai_lane_phase(lane) == NILAI_LANE_LOADING
-           || nilai_lane_phase(lane) == NILAI_LANE_REPLAYING;
-}
-
-static void tell_restored(struct nilai_worker *worker, struct nilai_lane *lane)
-{
-    struct nilai_lane_restored restored;
-    if (!nilai_lane_take_restored(lane, &restored) || !restored.found)
-        return;
-    count(worker, NILAI_COUNTER_RESTORED_BYTES, restored.image_bytes);
-    count(worker, NILAI_COUNTER_DIFFERENCES, restored.differences);
-    nilai_log(restored.differences > 0 ? NILAI_LOG_ERROR : NILAI_LOG_INFO,
-              "partition %" PRId32 ": restored %" PRIu64 " customers from %" PRIu64
-              " bytes of images in %.1f s and %" PRIu64 " turns in %.1f s; differences %" PRIu64,
-              nilai_lane_partition(lane), restored.customers, restored.image_bytes,
-              (double)restored.load_ms / 1000, restored.turns, (double)restored.replay_ms / 1000,
-              restored.differences);
-}
-
-static void tell_progress(struct nilai_worker *worker)
-{
-    uint64_t loading = 0, replaying = 0, read = 0, all = 0;
-    for (size_t index = 0; index < worker->lane_count; index++) {
-        uint64_t lane_read, lane_all;
-        nilai_lane_progress(worker->lanes[index], &lane_read, &lane_all);
-        read += lane_read;
-        all += lane_all;
-        loading += nilai_lane_phase(worker->lanes[index]) == NILAI_LANE_LOADING;
-        replaying += nilai_lane_phase(worker->lanes[index]) == NILAI_LANE_REPLAYING;
-    }
-    if (loading + replaying == 0 || worker->now_ms - worker->progress_at_ms < PROGRESS_EVERY_MS)
-        return;
-    worker->progress_at_ms = worker->now_ms;
-    nilai_log(NILAI_LOG_INFO,
-              "restoring: %" PRIu64 " partitions load (record %" PRIu64 " of %" PRIu64 "), %" PRIu64
-              " replay",
-              loading, read, all, replaying);
-}
-
-/* Looks at what is too dear to be counted along the way; false: memory is used up. */
 static bool survey(struct nilai_worker *worker)
 {
-    struct nilai_counters *counters = worker->options.counters;
-    uint64_t customers = 0, memory = 0, lag = 0, replaying = 0;
-    for (size_t index = 0; index < worker->lane_count; index++) {
-        struct nilai_lane *lane = worker->lanes[index];
-        struct nilai_partition *state = nilai_lane_state(lane);
-        if (state == NULL)
-            continue;
-        struct nilai_table_stats stats;
-        nilai_table_stats(nilai_partition_table(state), &stats);
-        customers += stats.customers;
-        memory += nilai_partition_memory_bytes(state);
-        lag += lag_of(worker, lane);
-        replaying += is_restoring(lane);
-        tell_gap(lane);
-        tell_restored(worker, lane);
-    }
-    tell_progress(worker);
-    watch_retention(worker);
-    nilai_counter_set(counters, NILAI_COUNTER_CUSTOMERS, customers);
-    nilai_counter_set(counters, NILAI_COUNTER_MEMORY_BYTES, memory);
-    nilai_counter_set(counters, NILAI_COUNTER_LAG, lag);
-    nilai_counter_set(counters, NILAI_COUNTER_PARTITIONS, worker->lane_count);
-    nilai_counter_set(counters, NILAI_COUNTER_REPLAYING, replaying);
-    uint64_t before = atomic_fetch_add_explicit(&worker->options.budget->used_bytes,
-                                                memory - worker->memory_bytes,
-                                                memory_order_relaxed);
-    uint64_t used = before + memory - worker->memory_bytes;
-    worker->memory_bytes = memory;
-    worker->surveyed_at_ms = worker->now_ms;
-    return used <= worker->options.budget->max_bytes;
+    return nilai_survey_take(&worker->survey, &(struct nilai_surveyed){
+        .lanes = worker->lanes,
+        .lane_count = worker->lane_count,
+        .busy = worker->busy,
+        .source = worker->options.source,
+        .topic_count = (uint32_t)worker->options.config->input_topic_count,
+        .counters = worker->options.counters,
+        .budget = worker->options.budget,
+        .now_ms = worker->now_ms,
+    });
 }
 
 static void on_revoked(void *context, bool lost)
@@ -842,7 +719,7 @@ static enum nilai_status restore(struct nilai_worker *worker, int64_t *wake_ms)
 
 static enum nilai_status survey_if_due(struct nilai_worker *worker)
 {
-    if (worker->now_ms - worker->surveyed_at_ms < SURVEY_EVERY_MS)
+    if (worker->now_ms - worker->survey.taken_at_ms < SURVEY_EVERY_MS)
         return NILAI_OK;
     if (!survey(worker))
         return fail(worker, NILAI_FULL,
@@ -949,8 +826,7 @@ void nilai_worker_destroy(struct nilai_worker *worker)
         return;
     NILAI_ASSERT(worker->lane_count == 0);
     drop_parked(worker);
-    atomic_fetch_sub_explicit(&worker->options.budget->used_bytes, worker->memory_bytes,
-                              memory_order_relaxed);
+    nilai_survey_end(&worker->survey, worker->options.budget);
     nilai_emitter_destroy(worker->emitter);
     if (worker->decoder != NULL)
         nilai_decoder_destroy(worker->decoder);

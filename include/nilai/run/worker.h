@@ -29,14 +29,8 @@
 #include "nilai/io/state_log.h"
 #include "nilai/run/config.h"
 #include "nilai/run/counters.h"
+#include "nilai/run/survey.h"
 #include "nilai/state/partition.h"
-
-/* The memory for state, shared by all workers of a process. Relaxed order is enough: the sum
- * is compared with a limit that is approached slowly, nothing is derived from it. */
-struct nilai_budget {
-    _Atomic uint64_t used_bytes;
-    uint64_t max_bytes;
-};
 
 /* Where to stop: the end of every partition of every input topic when the process started. */
 struct nilai_marks {
