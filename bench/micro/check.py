@@ -28,7 +28,8 @@ import tempfile
 BASELINE = pathlib.Path(__file__).with_name("baseline.json")
 TOLERANCE = 0.03
 # Without these there is one memcpy, and one exp.
-PLAIN = "glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-FMA,-FMA4,-ERMS,-FSRM,-BMI2,-SSE4_1,-SSE4_2"
+PLAIN = ("glibc.cpu.hwcaps=-AVX_Fast_Unaligned_Load,-AVX,-AVX2,-AVX512F,-AVX512VL,-FMA,-FMA4,"
+         "-ERMS,-FSRM,-BMI2,-SSE4_1,-SSE4_2,-SSSE3,-Fast_Unaligned_Copy")
 
 
 def count(program, name):
