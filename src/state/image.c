@@ -62,7 +62,7 @@ static_assert(offsetof(struct nilai_customer, rhythm) == 48
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are written as they lie");
 static_assert(ERASURES_MAX * (16 + 2 * NILAI_WIRE_VARIABLE_MAX) + 128 < NILAI_JOURNAL_SIZE_MAX,
               "a piece of a bucket fits into a record");
-static_assert(NILAI_CHUNK_CUSTOMERS == 256, "a number within a chunk is one byte");
+static_assert(NILAI_CHUNK_CUSTOMERS <= 256, "a number within a chunk is one byte");
 static_assert(UNPACKED_MAX + UNPACKED_MAX / 255 + 16 + 64 < NILAI_JOURNAL_SIZE_MAX,
               "an image fits into a record, packed or not");
 

@@ -13,7 +13,10 @@
 
 #include "nilai/state/erased.h"
 
-enum { NILAI_CHUNK_CUSTOMERS = 256 };
+/* The simulator makes do with fewer, to see many chunks. */
+#ifndef NILAI_CHUNK_CUSTOMERS
+#define NILAI_CHUNK_CUSTOMERS 256
+#endif
 
 struct nilai_floors {
     uint64_t *chunks; /* by chunk; UINT64_MAX: there never was a customer in it */
