@@ -66,16 +66,17 @@ class Run:
     """A process of Nilai, its log, and what it took."""
 
     def __init__(self, scene, directory, *options, **settings):
-        self.log = tempfile.NamedTemporaryFile(dir=directory, suffix=".log")
+        handle, self.log = tempfile.mkstemp(dir=directory, suffix=".log")
         self.begun = time.monotonic()
         self.process = subprocess.Popen(
             [test_run.BINARY, "run", *scene.arguments(**(SETTINGS | settings)), *options],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=handle,
             env=quiet_environment())
+        os.close(handle)
         self.cpu_s = self.wall_s = None
 
     def text(self):
-        with open(self.log.name, encoding="utf-8", errors="replace") as log:
+        with open(self.log, encoding="utf-8", errors="replace") as log:
             return log.read()
 
     def wait(self):
@@ -349,6 +350,7 @@ def show(result):
         print(f"throughput, {delivery}")
         for name, value in figures.items():
             row(name, value)
+    sys.stdout.flush()
 
 
 def parse():
@@ -386,12 +388,12 @@ def main():
         print(json.dumps(bench.result["machine"]), flush=True)
         try:
             for name in dict.fromkeys(["written", *wanted]):
+                known = set(bench.result)
                 getattr(bench, f"measure_{name}")()
-                print(f"{name}: done", flush=True)
+                show({key: bench.result[key] for key in bench.result if key not in known})
         except Wrong as wrong:
             print(f"journal.py: {wrong}", file=sys.stderr)
             return 1
-    show(bench.result)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(bench.result, file, indent=1)

@@ -17,7 +17,7 @@ import unittest
 
 from confluent_kafka import KafkaException
 
-from kafka import client, test_run
+from kafka import test_run
 from kafka.test_run import PATIENCE_S, end, quiet_environment
 
 SEED = int(os.environ.get("NILAI_TEST_SEED") or random.SystemRandom().randrange(1 << 32))

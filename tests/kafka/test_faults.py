@@ -1,4 +1,4 @@
-"""Connections, processes and brokers fail under load, and nobody who reads can tell.
+"""Connections and processes fail under load, and nobody who reads can tell.
 
 Goal: each fault of this file leaves each change exactly once, in order, none missing; whoever
 was not killed recovers by itself and within bounded memory; what cannot go on says why.
@@ -6,16 +6,9 @@ Method: live load into a real Kafka (faults.py), one kind of fault again and aga
 moments, then the comparison with `nilai replay`.
 """
 
-import contextlib
-import os
-import pathlib
-import subprocess
-import tempfile
 import time
 import unittest
 
-from kafka import client
-from kafka.cluster import Cluster
 from kafka.faults import Faults, SESSION_S, peak_rss_mib
 from kafka.proxy import Api, ProxiedCluster
 
@@ -239,95 +232,6 @@ class Processes(Faults):
         print(f"at most {peak:.0f} MiB of memory", flush=True)
         self.assertLess(peak, RSS_MAX_MIB)
         self.settle(scene)
-
-
-class Brokers(Faults):
-    """Three brokers, of which one at a time dies."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.kafka = cls.enterClassContext(Cluster(nodes=3))
-
-    def leader(self, topic, partition):
-        return client.leaders(self.kafka.bootstrap, topic)[partition]
-
-    def coordinator(self, transactional_id):
-        """The broker that keeps the transactions of this id."""
-        return self.leader("__transaction_state", java_hash(transactional_id) % 4)
-
-    def test_brokers_die_and_come_back_one_after_the_other(self):
-        scene = self.live_scene("brokers")
-        load = self.start_load(scene, RATE)
-        for name in ("one", "two"):
-            self.launch(scene, name)
-        self.wait_for_progress(scene)
-        victims = [lambda: self.coordinator("brokers-one-0"),
-                   lambda: self.leader(scene.inputs[0], 0),
-                   lambda: self.leader("__consumer_offsets", java_hash("brokers") % 4),
-                   lambda: self.leader(scene.state, self.random.randrange(8))]
-        self.random.shuffle(victims)
-        for victim in victims:
-            number = victim()
-            self.kafka.kill(number)
-            self.pause(1, 4)
-            self.check_alive()
-            self.kafka.start(number)
-            self.wait_for_progress(scene)
-        self.end_load(load)
-        self.settle(scene)
-        self.check_all_once(scene)
-
-
-def java_hash(text):
-    """String.hashCode() without its sign, as Kafka's Utils.abs has it."""
-    value = 0
-    for letter in text:
-        value = (31 * value + ord(letter)) & 0xffffffff
-    return value & 0x7fffffff
-
-
-class FullDisk(Faults):
-    """The broker's files are on a small disk of their own, which fills up."""
-
-    SIZE_MIB = 48
-
-    @classmethod
-    def setUpClass(cls):
-        cls.disk = tempfile.mkdtemp(prefix="nilai-disk-")
-        cls.addClassCleanup(os.rmdir, cls.disk)
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={cls.SIZE_MIB}m", "none",
-                                  cls.disk], capture_output=True, check=False)
-        if mounted.returncode != 0:
-            raise unittest.SkipTest("this needs the right to mount a small disk")
-        cls.addClassCleanup(subprocess.run, ["umount", "-l", cls.disk], check=True)
-        cls.kafka = cls.enterClassContext(Cluster(properties={
-            "log.dirs": f"{cls.disk}/data", "log.segment.bytes": 1 << 20,
-            "log.index.size.max.bytes": 1 << 16}))
-
-    def test_a_full_disk_is_survived(self):
-        scene = self.live_scene("full")
-        load = self.start_load(scene, 8000)
-        self.launch(scene, "one")
-        self.wait_for_progress(scene)
-        # A broker whose only disk is full ends itself.
-        ballast = pathlib.Path(self.disk, "ballast")
-        with contextlib.suppress(OSError), open(ballast, "wb") as file:
-            while True:
-                file.write(bytes(1 << 16))
-                file.flush()
-        deadline = time.monotonic() + 60
-        while self.kafka.nodes[0].running and time.monotonic() < deadline:
-            time.sleep(0.2)
-        self.assertFalse(self.kafka.nodes[0].running, "the disk did not fill up")
-        self.pause(3, 5)
-        self.check_alive()
-        ballast.unlink()
-        subprocess.run(["mount", "-o", "remount,size=512m", self.disk], check=True)
-        self.kafka.start(1)
-        self.wait_for_progress(scene)
-        self.end_load(load)
-        self.settle(scene)
-        self.check_all_once(scene)
 
 
 if __name__ == "__main__":
