@@ -148,7 +148,8 @@ static enum nilai_status check_position(const struct nilai_recall *recall,
     const struct nilai_restored *result = nilai_restore_result(recall->restore);
     if (!result->found || !is_known(recall) || compare_positions(recall) <= 0)
         return NILAI_OK;
-    return nilai_error_set(error, NILAI_CONFIG,
+    /* Doubtful like damage: who was held up while reading may have missed all that came since. */
+    return nilai_error_set(error, NILAI_INVALID,
                            "the committed offsets of the group are not those that the journal ends "
                            "with (turn %" PRIu64 "; committed: %" PRIu64 "): were they set by "
                            "hand? Set them back, or delete the group's offsets to go on where the "
