@@ -18,7 +18,7 @@ import subprocess
 import sys
 
 import programs
-from programs import (PROGRAMS, RealBrokers, Wrong, check, describe, finish, input_settings,
+from programs import (PROGRAMS, RESULTS, RealBrokers, Wrong, check, describe, finish, input_settings,
                       input_topics, log, output_topics, run_settings, save, sets, start, stop)
 
 POINTS = ("p50", "p90", "p99", "p999")
@@ -160,7 +160,7 @@ def parse(arguments):
     parser.add_argument("--workers", type=int, default=1, help="of the service, default 1")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="little data, to check the bench")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("build/bench-results"),
+    parser.add_argument("--out", type=pathlib.Path, default=RESULTS,
                         metavar="DIRECTORY", help="for latency.json")
     options = parser.parse_args(arguments)
     if options.quick:

@@ -4,5 +4,5 @@
 # usage: sh bench/latency.sh [option]...    the options are those of bench/latency.py (see --help)
 set -eu
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
-. "$root/bench/with_programs.sh"
-with_programs latency "$@"
+. "$root/bench/with_kafka.sh"
+with_kafka latency "$@"

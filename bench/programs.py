@@ -18,8 +18,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from kafka.cluster import LIBS, Cluster
 from kafka.test_run import quiet_environment
 
-PROGRAMS = pathlib.Path(os.environ["NILAI_BENCH_PROGRAMS"])
+PROGRAMS = pathlib.Path(os.environ["NILAI_TEST_PROGRAMS"])
 BINARY = os.environ["NILAI_TEST_BINARY"]
+RESULTS = pathlib.Path(__file__).resolve().parents[1] / "build/bench-results"
 PATIENCE_S = 3600
 INPUTS = ("purchases", "support-tickets", "surveys")
 OUTPUTS = {"output.topics.churn_risk": "churn-risk",

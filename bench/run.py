@@ -26,9 +26,9 @@ import tempfile
 
 import programs
 from chart import draw
-from programs import (BINARY, PROGRAMS, EmulatedBrokers, RealBrokers, Wrong, call, check, describe,
-                      finish, input_settings, input_topics, log, output_topics, run_settings, save,
-                      sets, spread, start)
+from programs import (BINARY, PROGRAMS, RESULTS, EmulatedBrokers, RealBrokers, Wrong, call, check,
+                      describe, finish, input_settings, input_topics, log, output_topics,
+                      run_settings, save, spread, start)
 
 ROLES = ("broker", "library", "work", "rest")
 NO_DURABILITY = {"delivery": "at-least-once", "commit.interval": "10s"}
@@ -265,7 +265,7 @@ def parse(arguments):
     parser.add_argument("--mock", action="store_true", help="librdkafka's emulated brokers, which "
                         "hold little and know no durability")
     parser.add_argument("--quick", action="store_true", help="little data, to check the bench")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("build/bench-results"),
+    parser.add_argument("--out", type=pathlib.Path, default=RESULTS,
                         metavar="DIRECTORY", help="for run.json and run.svg")
     options = parser.parse_args(arguments)
     if options.quick:

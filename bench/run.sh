@@ -4,5 +4,5 @@
 # usage: sh bench/run.sh [option]...    the options are those of bench/run.py (see --help)
 set -eu
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
-. "$root/bench/with_programs.sh"
-with_programs run "$@"
+. "$root/bench/with_kafka.sh"
+with_kafka run "$@"

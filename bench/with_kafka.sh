@@ -1,5 +1,6 @@
 # with_kafka.sh - what benches over a real Kafka have in common; sourced, with $root set.
-# Installs what is missing, builds into build/bench, and runs bench/$1.py with the rest.
+# Installs what is missing, builds Nilai and bench/kafka into build/bench, and runs bench/$1.py with
+# the rest. A binary in NILAI_TEST_BINARY is taken as it is, with what lies in bench/ beside it.
 . "$root/tests/install.sh"
 
 with_kafka() {
@@ -13,13 +14,15 @@ with_kafka() {
         say "building in build/bench"
         {
             cmake -G Ninja -S "$root" -B "$build" -DCMAKE_C_COMPILER=gcc -DNILAI_LTO=ON \
-                -DNILAI_TESTS=OFF && cmake --build "$build"
+                -DNILAI_TESTS=ON && cmake --build "$build" --target kafka_benches
         } >"$build.log" 2>&1 || {
             cat "$build.log" >&2
             fail "the build failed"
         }
         NILAI_TEST_BINARY=$build/nilai
     fi
-    export NILAI_TEST_BINARY PYTHONPATH="$root/tests" PYTHONDONTWRITEBYTECODE=1
+    NILAI_TEST_PROGRAMS=${NILAI_TEST_PROGRAMS:-${NILAI_TEST_BINARY%/*}/bench}
+    export NILAI_TEST_BINARY NILAI_TEST_PROGRAMS
+    export PYTHONPATH="$root/tests" PYTHONDONTWRITEBYTECODE=1
     exec "$root/.cache/venv/bin/python" "$root/bench/$script.py" "$@"
 }
