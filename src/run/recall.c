@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nilai/base/log.h"
+
 enum { RECORDS_PER_CALL = 32 };
 
 struct nilai_recall {
@@ -166,6 +168,13 @@ static enum nilai_status finish(struct nilai_recall *recall, struct nilai_error 
         return judge(recall, status, error);
     stop_reading(recall);
     recall->loaded = true;
+    if (recall->options.log != NULL && !nilai_restore_result(recall->restore)->found
+        && recall->options.committed.turn > 0)
+        nilai_log(NILAI_LOG_WARNING,
+                  "partition %" PRId32 ": the journal that the committed offsets speak of (turn "
+                  "%" PRIu64 ") is gone from %s; state is rebuilt from the oldest input that is there",
+                  recall->options.committed.partition, recall->options.committed.turn,
+                  recall->options.log_name);
     return NILAI_OK;
 }
 

@@ -31,6 +31,7 @@ struct segments {
 /* Who has written, and from which turn on, following whom. */
 struct writer {
     uint64_t id, parent, first;
+    bool over; /* somebody else has begun after him */
 };
 
 /* What that writer wrote of turns from `first` on does not count. */
@@ -59,6 +60,7 @@ struct nilai_restore {
     struct segments segments; /* of closed commits, after the floor */
     struct segments open;     /* of the commit that is not closed yet */
     size_t drop_at;           /* how many segments are looked at again */
+    uint64_t open_writer;     /* whose commit that is, or may become; result.writer closed the last */
     uint64_t open_turn;       /* the last turn of those */
     struct nilai_point open_point;
     uint32_t open_index;      /* of the next part */
@@ -158,6 +160,7 @@ void nilai_restore_begin_again(struct nilai_restore *restore, struct nilai_parti
     segments_clear(&restore->open);
     restore->open_turn = 0;
     restore->open_index = 0;
+    restore->open_writer = 0;
     restore->differs = false;
     restore->writer_count = 0;
     restore->erasure_count = restore->erasures_closed = 0;
@@ -196,7 +199,8 @@ static enum nilai_status note_writer(struct nilai_restore *restore, uint64_t id,
         return damaged(error, "too many writers");
     if (!MAKE_ROOM(restore->writers, restore->writer_room, restore->writer_count))
         return no_memory(error);
-    restore->writers[restore->writer_count++] = (struct writer){id, part->parent, part->first};
+    restore->writers[restore->writer_count++] = (struct writer){
+        .id = id, .parent = part->parent, .first = part->first};
     return NILAI_OK;
 }
 
@@ -265,7 +269,8 @@ static void start_history(struct nilai_restore *restore, uint64_t writer,
                           const struct nilai_part_head *part)
 {
     restore->result.found = true;
-    restore->result.writer = writer;
+    restore->result.writer = part->parent;
+    restore->open_writer = writer;
     restore->result.turn = part->first - 1;
     restore->result.end = part->before;
     drop_open(restore);
@@ -291,29 +296,52 @@ static uint64_t last_turn(struct nilai_part_reader reader)
     return last;
 }
 
+/* From now on what the writer before still writes does not count. */
+static void switch_writer(struct nilai_restore *restore, uint64_t writer)
+{
+    for (size_t index = 0; index < restore->writer_count; index++)
+        restore->writers[index].over |= restore->writers[index].id == restore->open_writer;
+    restore->open_writer = writer;
+    drop_open(restore);
+}
+
+/* Somebody other than before begins. NILAI_MISSING: it was replaced already, or is a sibling of who
+ * was there first (see finish). */
+static enum nilai_status take_over(struct nilai_restore *restore, uint64_t writer,
+                                   const struct nilai_part_head *part, struct nilai_error *error)
+{
+    struct nilai_restored *result = &restore->result;
+    if (find_writer(restore->writers, restore->writer_count, writer)->over)
+        return NILAI_MISSING;
+    if (!restore->closed) { /* what is at the head and was never closed is nobody's parent */
+        switch_writer(restore, writer);
+        start_history(restore, writer, part);
+        return NILAI_OK;
+    }
+    if (part->parent != result->writer && !NILAI_MUTATION(anybody_follows))
+        return NILAI_MISSING;
+    /* The parent wrote on after this one had read; or what it wrote before is gone, and what
+     * is there of it came too late. */
+    if (part->first != result->turn + 1)
+        return cut(restore, result->writer, part->first <= result->turn ? part->first : 0, error);
+    switch_writer(restore, writer);
+    return NILAI_OK;
+}
+
 /* Decides what a part of that writer is in the history; `last`: see above. NILAI_MISSING: nothing. */
 static enum nilai_status place_part(struct nilai_restore *restore, uint64_t writer,
                                     const struct nilai_part_head *part, uint64_t last,
                                     struct nilai_error *error)
 {
-    struct nilai_restored *result = &restore->result;
+    enum nilai_status status = NILAI_OK;
     if (is_cut(restore, writer, last))
         return NILAI_MISSING;
-    if (!result->found) {
+    if (!restore->result.found)
         start_history(restore, writer, part);
-        return NILAI_OK;
-    }
-    if (writer != result->writer) {
-        if (part->parent != result->writer && !NILAI_MUTATION(anybody_follows))
-            return NILAI_MISSING; /* somebody who was replaced, or a sibling: see finish */
-        /* The parent wrote on after this one had read; or what it wrote before is gone, and what
-         * is there of it came too late. */
-        if (part->first != result->turn + 1)
-            return cut(restore, result->writer, part->first <= result->turn ? part->first : 0,
-                       error);
-        result->writer = writer;
-        drop_open(restore);
-    }
+    else if (writer != restore->open_writer)
+        status = take_over(restore, writer, part, error);
+    if (status != NILAI_OK)
+        return status;
     if (part->first != restore->open_turn + 1 || part->index != restore->open_index
         || !same_offsets(restore, &part->before, &restore->open_point))
         return damaged(error, "turns are missing before it");
@@ -399,6 +427,7 @@ static enum nilai_status close_commit(struct nilai_restore *restore,
     }
     open->count = 0;
     restore->closed = true;
+    restore->result.writer = restore->open_writer;
     restore->erasures_closed = restore->erasure_count;
     restore->open_index = 0;
     restore->result.turn = restore->open_turn;
