@@ -121,6 +121,7 @@ def print_table(results):
 
 
 def run_all(options):
+    programs.check_allocator()
     result = {"bench": "latency", "machine": programs.machine(), "runs": []}
     with RealBrokers() as brokers:
         most, report = capacity(brokers, options)

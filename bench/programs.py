@@ -67,6 +67,13 @@ def finish(process, name):
     return json.loads(out.splitlines()[-1])
 
 
+def check_allocator():
+    """The linker leaves a library out that nobody names, and nothing else tells."""
+    for program in (BINARY, PROGRAMS / "bench_drain", PROGRAMS / "bench_service"):
+        check(b"libjemalloc" in pathlib.Path(program).read_bytes(),
+              f"{program} was linked without its allocator")
+
+
 def call(name, *arguments, settings=None):
     return finish(start(PROGRAMS / name, *arguments, *sets(settings or {})), name)
 

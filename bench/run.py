@@ -48,7 +48,7 @@ class Scene:
         self.customers, self.skew = customers, skew
         self.events = options.events or events_for(customers)
         self.runs = itertools.count()
-        self.changes = self.digest = None
+        self.changes = self.digest = self.word_sum = None
         self.rounds = {variant: [] for variant in options.variants}
 
     def title(self):
@@ -75,6 +75,8 @@ class Scene:
         if variant == "drain":
             check(answer["value_bytes"] == self.loaded["value_bytes"],
                   f"drain: {answer['value_bytes']} bytes of {self.loaded['value_bytes']}")
+            self.word_sum = self.word_sum or answer["word_sum"]
+            check(answer["word_sum"] == self.word_sum, "drain: other bytes than the first time")
         elif variant == "naive":
             check(abs(answer["changes"] - self.changes) <= 1 + self.changes / 1000,
                   f"naive: {answer['changes']} changes instead of {self.changes}")
@@ -219,6 +221,7 @@ def of_customer(figures, name, width):
 
 
 def run_all(options):
+    programs.check_allocator()
     result = {"bench": "run", "machine": programs.machine(), "scenes": []}
     names = [(number, customers, skew) for number, (customers, skew) in
              enumerate(itertools.product(options.customers, options.skew))]

@@ -4,11 +4,12 @@
  *     bench_drain [--emulated] [--set NAME=VALUE]...
  *
  * Reads the input topics as the service does, through its own source with its own settings, queue
- * by queue; looks at each byte of key and value once, and gives the message back. One thread takes;
+ * by queue; touches each byte of key and value once, and gives the message back. One thread takes;
  * no offsets are committed. It ends at the ends that the topics have when it starts.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "measure.h"
 #include "nilai/base/clock.h"
@@ -98,13 +99,19 @@ static void open_source(struct drain *drain, const char *const *topics)
         .context = drain, .assigned = on_assigned, .revoked = on_revoked};
 }
 
+/* Word by word: it is to touch what came, and to cost as little as that can. */
 static uint64_t sum_of(const void *bytes, size_t size)
 {
-    const uint8_t *at = bytes;
-    uint64_t sum = 0;
-    for (size_t i = 0; i < size; i++)
-        sum += at[i];
-    return sum;
+    const char *at = bytes;
+    uint64_t sum = 0, word;
+    for (; size >= sizeof word; at += sizeof word, size -= sizeof word) {
+        memcpy(&word, at, sizeof word);
+        sum += word;
+    }
+    word = 0;
+    if (size > 0)
+        memcpy(&word, at, size);
+    return sum + word;
 }
 
 /* Takes what one queue has; the number of messages. */
@@ -152,7 +159,7 @@ static void report(const struct drain *drain)
 {
     bench_report_count("events", drain->messages);
     bench_report_count("value_bytes", drain->bytes);
-    bench_report_count("byte_sum", drain->sum);
+    bench_report_count("word_sum", drain->sum);
     bench_report_real("seconds", (double)(drain->end_ns - drain->begin_ns) * 1e-9);
     bench_report_end();
 }
