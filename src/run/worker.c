@@ -262,7 +262,7 @@ static bool is_commit_due(const struct nilai_worker *worker)
  * have loaded. With a slow sink there may be no other moment without a turn at hand. */
 static bool is_boundary_needed(const struct nilai_worker *worker, int turn)
 {
-    return worker->read_now || (turn > 0 && is_commit_due(worker) && is_dirty(worker));
+    return (worker->read_now && !NILAI_MUTATION(holes_are_taken)) || (turn > 0 && is_commit_due(worker) && is_dirty(worker));
 }
 
 /* Works off what is there, for a bounded number of turns. */

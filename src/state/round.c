@@ -45,12 +45,20 @@ bool nilai_round_is_due(const struct nilai_round *round, const struct nilai_floo
     return elapsed * (double)images_of(floors) >= (double)(round->next + 1);
 }
 
+/* In either direction: when chunks are added meanwhile, one may come twice, and none is left out that
+ * was there at the beginning. */
+static uint32_t chunk_at(const struct nilai_round *round, const struct nilai_floors *floors)
+{
+    return NILAI_ROUND_BACKWARDS ? floors->chunk_count - 1 - (uint32_t)round->next
+                                 : (uint32_t)round->next;
+}
+
 struct nilai_round_image nilai_round_image(const struct nilai_round *round,
                                            const struct nilai_floors *floors)
 {
     NILAI_ASSERT(round->running && round->next < images_of(floors));
     if (round->next < floors->chunk_count)
-        return (struct nilai_round_image){.customers = true, .part = (uint32_t)round->next};
+        return (struct nilai_round_image){.customers = true, .part = chunk_at(round, floors)};
     return (struct nilai_round_image){.part = (uint32_t)(round->next - floors->chunk_count)};
 }
 
