@@ -132,22 +132,13 @@ static void append_event(struct sim_input *input, int partition, int64_t wall_ms
                                      : sim_below(broker, broker->topic_count));
     const char *type = choose_rest(input, rest, sizeof rest);
     int64_t ts_ms = choose_ts(input, wall_ms);
-    /* The id of the event before, of the same customer, though it is another event, and later. */
-    bool reused = !input->orderly && input->last_event > 0 && sim_chance(broker, 0.05);
-    if (reused) {
-        number = input->last_number;
-        partition = input->last_partition;
-        ts_ms = wall_ms + sim_below(broker, FUTURE_MS);
-    }
-    input->last_number = number;
-    input->last_partition = partition;
     /* An escape now and then, so that a text lies in the decoder's buffer. */
     const char *first = sim_chance(broker, 0.2) ? "\\u0063" : "c";
     snprintf(key, sizeof key, "c%d-%" PRId64 "-customer", partition, number);
     snprintf(value, sizeof value,
              "{\"id\":\"e%" PRIu64 "\",\"type\":\"%s\",\"customer\":\"%s%s\",\"ts\":%" PRId64
              "%s}",
-             reused ? input->last_event : ++input->last_event, type, first, key + 1, ts_ms > 0 ? ts_ms : 0, rest);
+             ++input->last_event, type, first, key + 1, ts_ms > 0 ? ts_ms : 0, rest);
     struct sim_message message = message_of(key, value);
     append(input, &broker->inputs[topic][partition], &message);
 }

@@ -20,8 +20,6 @@ struct sim_input {
     double erase_share; /* of events */
     int64_t last_ts_ms;
     uint64_t last_event; /* number */
-    int64_t last_number; /* of its customer */
-    int last_partition;
     uint64_t appended;
 };
 

@@ -652,7 +652,6 @@ static const char *const mutations[] = {
     "erasures_are_not_noted",
     "first_turn_is_left_out",
     "held_turns_are_applied_again",
-    "exceptions_move_the_clock",
     "marks_are_not_adopted",
     "skipped_erasures_are_forgotten",
     "floor_is_the_last_turn",
@@ -663,7 +662,6 @@ static const char *const mutations[] = {
     "holes_are_taken",
     "future_is_judged_by_now",
     "positions_are_not_read_back",
-    "positions_are_trusted",
 };
 
 /* In a process of its own, because it will die; true: it did. */
