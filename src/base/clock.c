@@ -29,6 +29,11 @@ uint64_t nilai_clock_monotonic_ns(void)
     return read_ns(CLOCK_MONOTONIC);
 }
 
+int64_t nilai_clock_monotonic_ms(void)
+{
+    return (int64_t)(nilai_clock_monotonic_ns() / 1000000);
+}
+
 uint64_t nilai_clock_thread_cpu_ns(void)
 {
     return read_ns(CLOCK_THREAD_CPUTIME_ID);

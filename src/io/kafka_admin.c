@@ -46,11 +46,6 @@ static void on_error(rd_kafka_t *client, int code, const char *text, void *conte
     nilai_kafka_trouble_note(&admin->trouble, (rd_kafka_resp_err_t)code, text);
 }
 
-static int64_t now_ms(void)
-{
-    return (int64_t)(nilai_clock_monotonic_ns() / 1000000);
-}
-
 static const char *servers_of(const struct admin *admin)
 {
     for (size_t index = 0; index < admin->options->kafka_count; index++) {
@@ -193,9 +188,9 @@ static enum nilai_status tell_trouble(struct admin *admin)
  * whole attempt will be again. */
 static enum nilai_status wait_for_topics(struct admin *admin, bool all)
 {
-    int64_t ends_ms = now_ms() + admin->options->timeout_ms;
+    int64_t ends_ms = nilai_clock_monotonic_ms() + admin->options->timeout_ms;
     for (;;) {
-        int64_t left_ms = ends_ms - now_ms();
+        int64_t left_ms = ends_ms - nilai_clock_monotonic_ms();
         if (left_ms < PAUSE_MS)
             left_ms = PAUSE_MS;
         enum nilai_status status
@@ -205,7 +200,8 @@ static enum nilai_status wait_for_topics(struct admin *admin, bool all)
         if (status != NILAI_OK && status != NILAI_AGAIN)
             return status;
         rd_kafka_poll(admin->client, PAUSE_MS); /* collects errors, too */
-        if (nilai_kafka_trouble_is_refusal(&admin->trouble) || now_ms() + PAUSE_MS >= ends_ms)
+        if (nilai_kafka_trouble_is_refusal(&admin->trouble) ||
+            nilai_clock_monotonic_ms() + PAUSE_MS >= ends_ms)
             return tell_trouble(admin);
     }
 }
@@ -420,9 +416,10 @@ static void judge_retention(const struct admin *admin, const char *topic, int64_
                   (double)retention_ms / 3600000, retention_ms, (double)needed_ms / 3600000);
     else
         nilai_log(NILAI_LOG_WARNING,
-                  "input topic %s keeps events for %.4g days only (retention.ms=%" PRId64 "): after "
-                  "a restart what is older is forgotten; -1 keeps all", topic,
-                  (double)retention_ms / 86400000, retention_ms);
+                  "input topic %s keeps events for %.4g days only (retention.ms=%" PRId64
+                  "): after "
+                  "a restart what is older is forgotten; -1 keeps all",
+                  topic, (double)retention_ms / 86400000, retention_ms);
 }
 
 static enum nilai_status check_entry(struct admin *admin, const char *topic,
@@ -511,7 +508,7 @@ static enum nilai_status check_settings(struct admin *admin)
 
 static enum nilai_status query_ends(struct admin *admin, rd_kafka_topic_partition_list_t *list)
 {
-    int64_t ends_ms = now_ms() + admin->options->timeout_ms;
+    int64_t ends_ms = nilai_clock_monotonic_ms() + admin->options->timeout_ms;
     rd_kafka_resp_err_t code;
     do {
         for (int index = 0; index < list->cnt; index++)
@@ -521,7 +518,7 @@ static enum nilai_status query_ends(struct admin *admin, rd_kafka_topic_partitio
             code = list->elems[index].err;
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
             rd_kafka_poll(admin->client, PAUSE_MS);
-    } while (code != RD_KAFKA_RESP_ERR_NO_ERROR && now_ms() < ends_ms);
+    } while (code != RD_KAFKA_RESP_ERR_NO_ERROR && nilai_clock_monotonic_ms() < ends_ms);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return NILAI_OK;
     return nilai_error_set(admin->error, nilai_kafka_client_status(code),

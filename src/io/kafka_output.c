@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 /* What of a worker's output may wait in the library, unless the user says otherwise. */
 static const struct nilai_kafka_fixed preferences[] = {
@@ -49,13 +50,57 @@ nilai_kafka_output_open(rd_kafka_t *producer, const struct nilai_kafka_sink_opti
     return NILAI_OK;
 }
 
-void nilai_kafka_output_close(rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS])
+void nilai_kafka_output_close(rd_kafka_t *producer, rd_kafka_queue_t *events,
+                              rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS], int flush_ms)
 {
+    rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    rd_kafka_flush(producer, flush_ms);
     for (size_t topic = 0; topic < NILAI_OUTPUT_TOPICS; topic++) {
         if (topics[topic] != NULL)
             rd_kafka_topic_destroy(topics[topic]);
         topics[topic] = NULL;
     }
+    if (events != NULL) {
+        rd_kafka_queue_cb_event_enable(events, NULL, NULL);
+        rd_kafka_queue_destroy(events);
+    }
+    rd_kafka_destroy(producer);
+}
+
+/* false: out of memory. */
+static bool add_position(const struct nilai_kafka_sink_options *options,
+                         const struct nilai_position *position,
+                         rd_kafka_topic_partition_list_t *offsets)
+{
+    char metadata[NILAI_KAFKA_METADATA_SIZE];
+    nilai_kafka_metadata_format(position, metadata);
+    for (uint32_t topic = 0; topic < options->input_topic_count; topic++) {
+        if (position->offsets[topic] < 0)
+            continue;
+        rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(
+            offsets, options->input_topics[topic], position->partition);
+        one->offset = position->offsets[topic];
+        one->metadata = strdup(metadata); /* freed with the list */
+        if (one->metadata == NULL)
+            return false;
+        one->metadata_size = strlen(metadata);
+    }
+    return true;
+}
+
+rd_kafka_topic_partition_list_t *
+nilai_kafka_output_offsets(const struct nilai_kafka_sink_options *options,
+                           const struct nilai_position *list, size_t count)
+{
+    rd_kafka_topic_partition_list_t *offsets
+        = rd_kafka_topic_partition_list_new((int)(count * options->input_topic_count));
+    for (size_t index = 0; index < count; index++) {
+        if (!add_position(options, &list[index], offsets)) {
+            rd_kafka_topic_partition_list_destroy(offsets);
+            return NULL;
+        }
+    }
+    return offsets;
 }
 
 rd_kafka_headers_t *nilai_kafka_output_headers(const struct nilai_output *output)

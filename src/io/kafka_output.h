@@ -20,7 +20,16 @@ NILAI_MUST_CHECK enum nilai_status
 nilai_kafka_output_open(rd_kafka_t *producer, const struct nilai_kafka_sink_options *options,
                         rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS],
                         struct nilai_error *error);
-void nilai_kafka_output_close(rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS]);
+/* Gives up what was not delivered, and frees the producer with its topics and its queue of events
+ * (NULL: it has none). */
+void nilai_kafka_output_close(rd_kafka_t *producer, rd_kafka_queue_t *events,
+                              rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS],
+                              int flush_ms);
+
+/* The offsets of a commit, with what goes along with each. NULL when out of memory. */
+rd_kafka_topic_partition_list_t *
+nilai_kafka_output_offsets(const struct nilai_kafka_sink_options *options,
+                           const struct nilai_position *list, size_t count);
 
 /* Where the user of the sink wants a message. */
 static inline int32_t nilai_kafka_output_partition(const struct nilai_output *output)

@@ -67,7 +67,7 @@ bool nilai_kafka_report_is_due(const char *who, const char *text, int64_t now_ms
 void nilai_kafka_report(enum nilai_log_level level, const char *who, const char *text)
 {
     uint64_t left_out = 0;
-    int64_t now_ms = (int64_t)(nilai_clock_monotonic_ns() / 1000000);
+    int64_t now_ms = nilai_clock_monotonic_ms();
     if (level != NILAI_LOG_DEBUG && !nilai_kafka_report_is_due(who, text, now_ms, &left_out))
         return;
     if (left_out == 0)

@@ -238,21 +238,6 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
 
 /* --- Commits ---------------------------------------------------------------------------- */
 
-static void add_position(struct kafka_sink *sink, const struct nilai_position *position)
-{
-    char metadata[NILAI_KAFKA_METADATA_SIZE];
-    nilai_kafka_metadata_format(position, metadata);
-    for (uint32_t topic = 0; topic < sink->options.input_topic_count; topic++) {
-        if (position->offsets[topic] < 0)
-            continue;
-        rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(
-            sink->offsets, sink->options.input_topics[topic], position->partition);
-        one->offset = position->offsets[topic];
-        one->metadata = strdup(metadata); /* freed with the list */
-        one->metadata_size = one->metadata != NULL ? strlen(metadata) : 0;
-    }
-}
-
 static enum nilai_status sink_commit(struct nilai_sink *base, const struct nilai_position *list,
                                      size_t count)
 {
@@ -260,10 +245,9 @@ static enum nilai_status sink_commit(struct nilai_sink *base, const struct nilai
     if (sink->state != NILAI_COMMIT_IDLE)
         return NILAI_AGAIN;
     NILAI_ASSERT(sink->outstanding[sink->epoch ^ 1] == 0 && !sink->sent);
-    sink->offsets
-        = rd_kafka_topic_partition_list_new((int)(count * sink->options.input_topic_count));
-    for (size_t index = 0; index < count; index++)
-        add_position(sink, &list[index]);
+    sink->offsets = nilai_kafka_output_offsets(&sink->options, list, count);
+    if (sink->offsets == NULL)
+        return NILAI_NO_MEMORY;
     sink->assignment = nilai_kafka_source_assignment(sink->options.source);
     struct held *held = &sink->held[sink->epoch];
     if (held->box != NULL && held->assignment != sink->assignment)
@@ -383,27 +367,12 @@ static enum nilai_status sink_poll(struct nilai_sink *base, int timeout_ms,
 
 /* --- Storage ---------------------------------------------------------------------------- */
 
-static void close_producer(struct kafka_sink *sink)
-{
-    rd_kafka_purge(sink->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    rd_kafka_flush(sink->producer, CLOSE_FLUSH_MS);
-    for (size_t topic = 0; topic < NILAI_OUTPUT_TOPICS; topic++) {
-        if (sink->topics[topic] != NULL)
-            rd_kafka_topic_destroy(sink->topics[topic]);
-    }
-    if (sink->acks != NULL) {
-        rd_kafka_queue_cb_event_enable(sink->acks, NULL, NULL);
-        rd_kafka_queue_destroy(sink->acks);
-    }
-    rd_kafka_destroy(sink->producer);
-}
-
 static void sink_close(struct nilai_sink *base)
 {
     struct kafka_sink *sink = of(base);
     sink->closing = true;
     if (sink->producer != NULL)
-        close_producer(sink);
+        nilai_kafka_output_close(sink->producer, sink->acks, sink->topics, CLOSE_FLUSH_MS);
     if (sink->offsets != NULL)
         rd_kafka_topic_partition_list_destroy(sink->offsets);
     while (sink->second_tries != NULL) {

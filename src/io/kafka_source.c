@@ -63,11 +63,6 @@ static void on_wake(rd_kafka_t *client, void *context)
     source->options.wake(source->options.wake_context);
 }
 
-static int64_t now_ms(void)
-{
-    return (int64_t)(nilai_clock_monotonic_ns() / 1000000);
-}
-
 /* The only fatal error that the library has for a consumer. */
 static bool is_fenced(const struct kafka_source *source)
 {
@@ -213,9 +208,9 @@ static bool gather(const struct kafka_source *source,
 static bool read_committed(struct kafka_source *source, rd_kafka_topic_partition_list_t *given)
 {
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    int64_t until_ms = now_ms() + COMMITTED_MAX_MS;
+    int64_t until_ms = nilai_clock_monotonic_ms() + COMMITTED_MAX_MS;
     while (given->cnt > 0) {
-        int64_t left_ms = until_ms - now_ms();
+        int64_t left_ms = until_ms - nilai_clock_monotonic_ms();
         if (left_ms <= 0)
             break;
         code = rd_kafka_committed(source->client, given,
@@ -460,7 +455,7 @@ static void close_client(struct kafka_source *source, int flags)
 static void renew(struct kafka_source *source)
 {
     const char *instance = source->options.instance;
-    if (!source->lost && nilai_kafka_rival_note(&source->rival, now_ms())) {
+    if (!source->lost && nilai_kafka_rival_note(&source->rival, nilai_clock_monotonic_ms())) {
         source->failure = nilai_error_set(&source->error, NILAI_CONFIG,
                                           "kafka: consumer: another process has joined as "
                                           "`instance` %s; every process needs its own",

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "kafka_client.h"
+#include "monitor.h"
 #include "nilai/base/clock.h"
 #include "nilai/base/log.h"
 
@@ -70,11 +71,6 @@ struct kafka_state_log {
 static struct kafka_state_log *of(struct nilai_state_log *log)
 {
     return (struct kafka_state_log *)log;
-}
-
-static int64_t now_ms(void)
-{
-    return (int64_t)(nilai_clock_monotonic_ns() / 1000000);
 }
 
 static void fail(struct kafka_state_log *log, rd_kafka_resp_err_t code, const char *text)
@@ -319,7 +315,7 @@ static void log_give_back(struct nilai_state_log *base, struct nilai_input *inpu
 /* What does not work is tried again for ever, so it is not told each time. */
 static void warn(struct kafka_state_log *log, const char *what, const char *text)
 {
-    int64_t at_ms = now_ms();
+    int64_t at_ms = nilai_clock_monotonic_ms();
     if (log->warned_ms != 0 && at_ms - log->warned_ms < WARN_EVERY_MS)
         return;
     log->warned_ms = at_ms;
@@ -426,8 +422,8 @@ static bool ask_ends(struct kafka_state_log *log, rd_kafka_topic_partition_list_
 static rd_kafka_event_t *await(struct kafka_state_log *log, rd_kafka_queue_t *queue)
 {
     rd_kafka_event_t *event = NULL;
-    int64_t until_ms = now_ms() + TRIM_MS + RETRY_MS;
-    while (event == NULL && now_ms() < until_ms && !is_stopping(log))
+    int64_t until_ms = nilai_clock_monotonic_ms() + TRIM_MS + RETRY_MS;
+    while (event == NULL && nilai_clock_monotonic_ms() < until_ms && !is_stopping(log))
         event = rd_kafka_queue_poll(queue, TRIM_POLL_MS);
     return event;
 }
@@ -527,13 +523,6 @@ static bool keep_once(struct kafka_state_log *log, rd_kafka_topic_partition_list
     return again;
 }
 
-static struct timespec deadline(int timeout_ms)
-{
-    uint64_t at_ns = nilai_clock_monotonic_ns() + (uint64_t)timeout_ms * 1000000;
-    return (struct timespec){.tv_sec = (time_t)(at_ns / 1000000000),
-                             .tv_nsec = (long)(at_ns % 1000000000)};
-}
-
 static void *keep(void *context)
 {
     struct kafka_state_log *log = context;
@@ -548,7 +537,7 @@ static void *keep(void *context)
         pthread_mutex_unlock(&log->lock);
         bool again = keep_once(log, questions, trims);
         pthread_mutex_lock(&log->lock);
-        struct timespec until = deadline(RETRY_MS);
+        struct timespec until = nilai_monitor_until(RETRY_MS);
         if (again && !log->stopping)
             pthread_cond_timedwait(&log->changed, &log->lock, &until);
     }
@@ -641,16 +630,6 @@ static const struct nilai_state_log_ops kafka_state_log_ops = {
     .close = log_close,
 };
 
-static void init_lock(struct kafka_state_log *log)
-{
-    pthread_condattr_t clock;
-    NILAI_ASSERT(pthread_condattr_init(&clock) == 0);
-    NILAI_ASSERT(pthread_condattr_setclock(&clock, CLOCK_MONOTONIC) == 0);
-    NILAI_ASSERT(pthread_cond_init(&log->changed, &clock) == 0);
-    NILAI_ASSERT(pthread_mutex_init(&log->lock, NULL) == 0);
-    pthread_condattr_destroy(&clock);
-}
-
 static bool create_tables(struct kafka_state_log *log)
 {
     size_t count = (size_t)log->options.partition_count;
@@ -694,7 +673,7 @@ enum nilai_status nilai_kafka_state_log_create(const struct nilai_kafka_state_lo
         return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     created->base.ops = &kafka_state_log_ops;
     created->options = *options;
-    init_lock(created);
+    nilai_monitor_init(&created->lock, &created->changed);
     enum nilai_status status = create_tables(created)
                                    ? start_keeper(created, error)
                                    : nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");

@@ -10,6 +10,7 @@
 #include "kafka_output.h"
 #include "kafka_report.h"
 #include "kafka_rival.h"
+#include "monitor.h"
 #include "nilai/base/clock.h"
 #include "nilai/base/log.h"
 #include "nilai/io/outbox.h"
@@ -80,11 +81,6 @@ struct transaction_sink {
 static struct transaction_sink *of(struct nilai_sink *sink)
 {
     return (struct transaction_sink *)sink;
-}
-
-static int64_t now_ms(void)
-{
-    return (int64_t)(nilai_clock_monotonic_ns() / 1000000);
 }
 
 static void pause_ms(int64_t duration_ms)
@@ -181,7 +177,8 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
 static void choose_timeout(struct transaction_sink *sink)
 {
     char session[24] = "";
-    const rd_kafka_conf_t *consumer = rd_kafka_conf(nilai_kafka_source_client(sink->options.source));
+    const rd_kafka_conf_t *consumer =
+        rd_kafka_conf(nilai_kafka_source_client(sink->options.source));
     long timeout_ms = TRANSACTION_MS;
     if (nilai_kafka_config_get(consumer, "session.timeout.ms", session, sizeof session)
         && strtol(session, NULL, 10) < timeout_ms)
@@ -221,15 +218,8 @@ static void destroy_producer(struct transaction_sink *sink)
 {
     if (sink->producer == NULL)
         return;
-    rd_kafka_purge(sink->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    rd_kafka_flush(sink->producer, CLOSE_MAX_MS);
-    nilai_kafka_output_close(sink->topics);
-    if (sink->events != NULL) {
-        rd_kafka_queue_cb_event_enable(sink->events, NULL, NULL);
-        rd_kafka_queue_destroy(sink->events);
-        sink->events = NULL;
-    }
-    rd_kafka_destroy(sink->producer);
+    nilai_kafka_output_close(sink->producer, sink->events, sink->topics, CLOSE_MAX_MS);
+    sink->events = NULL;
     sink->producer = NULL;
 }
 
@@ -246,9 +236,9 @@ static bool may_pass(rd_kafka_error_t *error)
 static enum nilai_status init_transactions(struct transaction_sink *sink, int64_t max_ms,
                                            struct nilai_error *error)
 {
-    int64_t until_ms = now_ms() + max_ms;
+    int64_t until_ms = nilai_clock_monotonic_ms() + max_ms;
     for (;;) {
-        int64_t left_ms = until_ms - now_ms();
+        int64_t left_ms = until_ms - nilai_clock_monotonic_ms();
         rd_kafka_error_t *problem
             = rd_kafka_init_transactions(sink->producer, left_ms > 1 ? (int)left_ms : 1);
         if (problem == NULL)
@@ -314,7 +304,7 @@ struct answer {
 /* Calls until it works, cannot work, or has taken as long as a transaction may. */
 static bool attempt(struct transaction_sink *sink, call_fn call, struct answer *answer)
 {
-    int64_t until_ms = now_ms() + sink->timeout_ms;
+    int64_t until_ms = nilai_clock_monotonic_ms() + sink->timeout_ms;
     for (;;) {
         rd_kafka_error_t *error = call(sink);
         if (error == NULL)
@@ -322,7 +312,8 @@ static bool attempt(struct transaction_sink *sink, call_fn call, struct answer *
         answer->code = rd_kafka_error_code(error);
         answer->abortable = rd_kafka_error_txn_requires_abort(error) != 0;
         snprintf(answer->text, sizeof answer->text, "%s", rd_kafka_error_string(error));
-        if (!may_pass(error) || now_ms() >= until_ms || atomic_load(&sink->closing))
+        if (!may_pass(error) || nilai_clock_monotonic_ms() >= until_ms ||
+            atomic_load(&sink->closing))
             return false;
         sink->repeated = true;
         pause_ms(PAUSE_MS);
@@ -342,7 +333,8 @@ static bool is_displaced(const struct transaction_sink *sink, const struct answe
     char text[8];
     bool fenced = is_fencing(answer->code)
                   || is_fencing(rd_kafka_fatal_error(sink->producer, text, sizeof text));
-    return fenced && (!sink->open || now_ms() - sink->begun_ms < sink->timeout_ms);
+    return fenced &&
+           (!sink->open || nilai_clock_monotonic_ms() - sink->begun_ms < sink->timeout_ms);
 }
 
 /* The brokers refused a topic of the transaction, and the library does not say which. */
@@ -366,7 +358,7 @@ static void judge(struct transaction_sink *sink, const struct answer *answer)
 {
     enum nilai_status status = nilai_kafka_client_status(answer->code);
     bool displaced = is_displaced(sink, answer);
-    if (displaced && nilai_kafka_rival_note(&sink->rival, now_ms()))
+    if (displaced && nilai_kafka_rival_note(&sink->rival, nilai_clock_monotonic_ms()))
         fail(sink, NILAI_CONFIG, sink->id,
              "another process writes as our `instance`; every process needs its own");
     else if (sink->excused)
@@ -458,17 +450,10 @@ static void give_job(struct transaction_sink *sink, enum job job)
     sink->away = job != JOB_END;
 }
 
-static struct timespec deadline(int timeout_ms)
-{
-    uint64_t at_ns = nilai_clock_monotonic_ns() + (uint64_t)timeout_ms * 1000000;
-    return (struct timespec){.tv_sec = (time_t)(at_ns / 1000000000),
-                             .tv_nsec = (long)(at_ns % 1000000000)};
-}
-
 /* Whether the helper is at work, after waiting a little for it. */
 static bool is_working(struct transaction_sink *sink, int timeout_ms)
 {
-    struct timespec until = deadline(timeout_ms);
+    struct timespec until = nilai_monitor_until(timeout_ms);
     int code = timeout_ms > 0 ? 0 : 1;
     pthread_mutex_lock(&sink->lock);
     while (sink->job != JOB_NONE && code == 0)
@@ -492,7 +477,7 @@ static bool need_transaction(struct transaction_sink *sink)
         return false;
     }
     sink->open = true;
-    sink->begun_ms = now_ms();
+    sink->begun_ms = nilai_clock_monotonic_ms();
     return true;
 }
 
@@ -643,23 +628,9 @@ static enum nilai_commit_state advance(struct transaction_sink *sink)
 static bool fill_offsets(struct transaction_sink *sink, const struct nilai_position *list,
                          size_t count)
 {
-    sink->offsets
-        = rd_kafka_topic_partition_list_new((int)(count * sink->options.input_topic_count));
-    for (size_t index = 0; index < count; index++) {
-        char metadata[NILAI_KAFKA_METADATA_SIZE];
-        nilai_kafka_metadata_format(&list[index], metadata);
-        for (uint32_t topic = 0; topic < sink->options.input_topic_count; topic++) {
-            if (list[index].offsets[topic] < 0)
-                continue;
-            rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(
-                sink->offsets, sink->options.input_topics[topic], list[index].partition);
-            one->offset = list[index].offsets[topic];
-            one->metadata = strdup(metadata); /* freed with the list */
-            if (one->metadata == NULL)
-                return false;
-            one->metadata_size = strlen(metadata);
-        }
-    }
+    sink->offsets = nilai_kafka_output_offsets(&sink->options, list, count);
+    if (sink->offsets == NULL)
+        return false;
     sink->group = nilai_kafka_source_group(sink->options.source);
     return sink->group != NULL;
 }
@@ -741,16 +712,6 @@ static const struct nilai_sink_ops transaction_sink_ops = {
     .close = sink_close,
 };
 
-static void init_lock(struct transaction_sink *sink)
-{
-    pthread_condattr_t clock;
-    NILAI_ASSERT(pthread_condattr_init(&clock) == 0);
-    NILAI_ASSERT(pthread_condattr_setclock(&clock, CLOCK_MONOTONIC) == 0);
-    NILAI_ASSERT(pthread_cond_init(&sink->changed, &clock) == 0);
-    NILAI_ASSERT(pthread_mutex_init(&sink->lock, NULL) == 0);
-    pthread_condattr_destroy(&clock);
-}
-
 static enum nilai_status start_helper(struct transaction_sink *sink, struct nilai_error *error)
 {
     int code = pthread_create(&sink->helper, NULL, help, sink);
@@ -774,7 +735,7 @@ nilai_kafka_transaction_sink_create(const struct nilai_kafka_sink_options *optio
     created->options = *options;
     created->dead_value_max = created->dead_rest_max = SIZE_MAX;
     snprintf(created->id, sizeof created->id, "%s", id);
-    init_lock(created);
+    nilai_monitor_init(&created->lock, &created->changed);
     choose_timeout(created);
     created->outbox = nilai_outbox_create(NILAI_TRANSACTION_OUTBOX_BYTES);
     enum nilai_status status = created->outbox != NULL

@@ -41,11 +41,6 @@ struct nilai_server {
     uint64_t reported_events;
 };
 
-static int64_t now_ms(void)
-{
-    return (int64_t)(nilai_clock_monotonic_ns() / 1000000);
-}
-
 uint64_t nilai_server_read(const struct nilai_server *server, enum nilai_counter counter)
 {
     uint64_t sum = 0;
@@ -122,7 +117,7 @@ static void stop_all(struct nilai_server *server)
 /* One look at everything; false: all workers have ended. */
 static bool watch_once(struct nilai_server *server)
 {
-    int64_t at_ms = now_ms();
+    int64_t at_ms = nilai_clock_monotonic_ms();
     uint32_t ended = 0, done = 0;
     for (uint32_t index = 0; index < server->loop_count; index++) {
         check_beat(server, index, at_ms);
@@ -142,7 +137,7 @@ static void *watch(void *context)
     struct nilai_server *server = context;
     while (watch_once(server))
         nanosleep(&(struct timespec){.tv_nsec = WATCH_MS * 1000000L}, NULL);
-    report(server, now_ms());
+    report(server, nilai_clock_monotonic_ms());
     atomic_store(&server->ended, true);
     return NULL;
 }
@@ -245,7 +240,7 @@ enum nilai_status nilai_server_create(const struct nilai_server_options *options
 
 enum nilai_status nilai_server_start(struct nilai_server *server, struct nilai_error *error)
 {
-    server->reported_at_ms = now_ms();
+    server->reported_at_ms = nilai_clock_monotonic_ms();
     for (uint32_t index = 0; index < server->loop_count; index++) {
         server->watched[index].beat_at_ms = server->reported_at_ms;
         enum nilai_status status = nilai_worker_loop_start(server->loops[index], error);

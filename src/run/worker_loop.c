@@ -49,7 +49,7 @@ static void on_timer(uv_timer_t *timer);
 
 static void work_round(struct nilai_worker_loop *loop)
 {
-    int64_t now_ms = (int64_t)(nilai_clock_monotonic_ns() / 1000000);
+    int64_t now_ms = nilai_clock_monotonic_ms();
     int64_t wake_ms = now_ms;
     if (loop->status == NILAI_OK && !atomic_load(&loop->stopping)) {
         loop->status = nilai_worker_work(loop->worker, now_ms, nilai_clock_wall_ms(), &wake_ms,

@@ -45,11 +45,6 @@ static void wake(void *context)
     (void)context;
 }
 
-static int64_t now_ms(void)
-{
-    return (int64_t)(nilai_clock_monotonic_ns() / 1000000);
-}
-
 static void rest(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -103,7 +98,7 @@ static enum nilai_status next(int32_t partition, int64_t until_ms, struct nilai_
             note(partition, input, label);
             state_log->ops->give_back(state_log, input);
         }
-        if (status != NILAI_AGAIN || now_ms() >= until_ms)
+        if (status != NILAI_AGAIN || nilai_clock_monotonic_ms() >= until_ms)
             return status;
         rest();
     }
@@ -114,7 +109,8 @@ static void take(int32_t partition, int64_t count)
     struct nilai_input input;
     char label[LABEL_SIZE];
     const char *gap = "";
-    while (count-- > 0 && next(partition, now_ms() + PATIENCE_MS, &input, label) == NILAI_OK) {
+    while (count-- > 0
+           && next(partition, nilai_clock_monotonic_ms() + PATIENCE_MS, &input, label) == NILAI_OK) {
         printf("%s%s", gap, label);
         gap = " ";
     }
@@ -126,7 +122,7 @@ static void drain(int32_t partition, int64_t timeout_ms)
     struct nilai_input input;
     char label[LABEL_SIZE];
     struct seen *seen = &all_seen[partition];
-    int64_t until_ms = now_ms() + timeout_ms;
+    int64_t until_ms = nilai_clock_monotonic_ms() + timeout_ms;
     enum nilai_status status;
     while ((status = next(partition, until_ms, &input, label)) == NILAI_OK)
         ;
@@ -139,8 +135,8 @@ static void drain(int32_t partition, int64_t timeout_ms)
 
 static void print_when_known(int64_t (*known)(struct nilai_state_log *, int32_t), int32_t partition)
 {
-    int64_t until_ms = now_ms() + PATIENCE_MS, offset;
-    while ((offset = known(state_log, partition)) < 0 && now_ms() < until_ms) {
+    int64_t until_ms = nilai_clock_monotonic_ms() + PATIENCE_MS, offset;
+    while ((offset = known(state_log, partition)) < 0 && nilai_clock_monotonic_ms() < until_ms) {
         serve();
         rest();
     }
@@ -236,8 +232,8 @@ int main(int argc, char **argv)
             return 64;
         obey(verb, partition, number);
     }
-    int64_t begun_ms = now_ms();
+    int64_t begun_ms = nilai_clock_monotonic_ms();
     state_log->ops->close(state_log);
-    printf("%" PRId64 "\n", now_ms() - begun_ms);
+    printf("%" PRId64 "\n", nilai_clock_monotonic_ms() - begun_ms);
     return 0;
 }

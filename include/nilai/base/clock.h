@@ -18,6 +18,7 @@ int64_t nilai_clock_wall_us(void);
 
 /* A clock that never goes back, ns since an arbitrary start. */
 uint64_t nilai_clock_monotonic_ns(void);
+int64_t nilai_clock_monotonic_ms(void);
 
 /* CPU time of the calling thread, ns. */
 uint64_t nilai_clock_thread_cpu_ns(void);
