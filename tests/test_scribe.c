@@ -209,7 +209,8 @@ TEST(the_head_goes_after_a_floor_that_knows_of_the_images)
     }
     CHECK_EQ(journal.trimmed, 1); /* where it ended when the round began */
     CHECK(!nilai_scribe_is_due(desk.scribe, 1000000)); /* and then there is quiet */
-    CHECK(nilai_scribe_bytes(desk.scribe) > 0);
+    CHECK(nilai_scribe_take_bytes(desk.scribe) > 0);
+    CHECK_EQ(nilai_scribe_take_bytes(desk.scribe), 0);
     desk_close(&desk);
     journal_fini(&journal);
     free(history);

@@ -743,7 +743,7 @@ enum nilai_lane_retention nilai_lane_retention(const struct nilai_lane *lane,
     return worst;
 }
 
-uint64_t nilai_lane_journal_bytes(const struct nilai_lane *lane)
+uint64_t nilai_lane_take_journal_bytes(struct nilai_lane *lane)
 {
-    return lane->scribe != NULL ? nilai_scribe_bytes(lane->scribe) : 0;
+    return lane->scribe != NULL ? nilai_scribe_take_bytes(lane->scribe) : 0;
 }

@@ -285,7 +285,9 @@ const struct nilai_point *nilai_scribe_needed(const struct nilai_scribe *scribe)
     return &scribe->needed;
 }
 
-uint64_t nilai_scribe_bytes(const struct nilai_scribe *scribe)
+uint64_t nilai_scribe_take_bytes(struct nilai_scribe *scribe)
 {
-    return scribe->bytes;
+    uint64_t bytes = scribe->bytes;
+    scribe->bytes = 0;
+    return bytes;
 }

@@ -262,7 +262,8 @@ static bool is_commit_due(const struct nilai_worker *worker)
  * have loaded. With a slow sink there may be no other moment without a turn at hand. */
 static bool is_boundary_needed(const struct nilai_worker *worker, int turn)
 {
-    return (worker->read_now && !NILAI_MUTATION(holes_are_taken)) || (turn > 0 && is_commit_due(worker) && is_dirty(worker));
+    return (worker->read_now && !NILAI_MUTATION(holes_are_taken))
+           || (turn > 0 && is_commit_due(worker) && is_dirty(worker));
 }
 
 /* Works off what is there, for a bounded number of turns. */
@@ -309,10 +310,9 @@ static enum nilai_status put_journals(struct nilai_worker *worker)
         if (!worker->commit_half_lane && !nilai_lane_wants_commit(lane, worker->now_ms))
             continue;
         worker->commit_half_lane = true;
-        uint64_t before = nilai_lane_journal_bytes(lane);
         enum nilai_status status
             = nilai_lane_put_journal(lane, worker->options.sink, worker->now_ms);
-        count(worker, NILAI_COUNTER_JOURNAL_BYTES, nilai_lane_journal_bytes(lane) - before);
+        count(worker, NILAI_COUNTER_JOURNAL_BYTES, nilai_lane_take_journal_bytes(lane));
         if (status != NILAI_OK)
             return status;
         worker->commit_half_lane = false;

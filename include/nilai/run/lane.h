@@ -150,7 +150,7 @@ enum nilai_lane_retention nilai_lane_retention(const struct nilai_lane *lane,
 
 /* How far loading is. */
 void nilai_lane_progress(const struct nilai_lane *lane, uint64_t *read, uint64_t *all);
-/* Bytes put into the journal. */
-uint64_t nilai_lane_journal_bytes(const struct nilai_lane *lane);
+/* Bytes put into the journal since the call before. */
+uint64_t nilai_lane_take_journal_bytes(struct nilai_lane *lane);
 
 #endif

@@ -71,7 +71,7 @@ void nilai_scribe_commit_held(struct nilai_scribe *scribe);
 /* From where on a restore would need the input. */
 const struct nilai_point *nilai_scribe_needed(const struct nilai_scribe *scribe);
 
-/* Bytes put into the sink, since the beginning. */
-uint64_t nilai_scribe_bytes(const struct nilai_scribe *scribe);
+/* Bytes put into the sink since the call before. */
+uint64_t nilai_scribe_take_bytes(struct nilai_scribe *scribe);
 
 #endif
