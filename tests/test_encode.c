@@ -183,17 +183,31 @@ TEST(fixed_has_four_decimals_and_no_negative_zero)
     nilai_encoder_destroy(encoder);
 }
 
-/* Goal: a value of one writer can stand inside a value of another of the same format. */
-TEST(raw_values_are_taken_as_they_are)
+/* Goal: only what needs it is escaped, wherever it stands. Method: every byte at every place of texts of
+ * every short length, against the definition; and what is written for each reads as JSON has it. */
+TEST(plain_texts_are_told_from_others)
 {
+    char text[21];
+    for (size_t size = 0; size < sizeof text; size++) {
+        memset(text, 'x', sizeof text);
+        CHECK(nilai_utf8_is_plain(text, size));
+        for (size_t at = 0; at < size; at++) {
+            for (int byte = 0; byte < 256; byte++) {
+                text[at] = (char)byte;
+                bool plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+                CHECK_EQ(nilai_utf8_is_plain(text, size), plain);
+            }
+            text[at] = 'x';
+        }
+    }
     struct nilai_encoder *encoder = nilai_encoder_create(NILAI_FORMAT_JSON);
     nilai_encode_begin(encoder);
     nilai_encode_open_array(encoder, NULL, 3);
-    nilai_encode_raw(encoder, NULL, "{\"a\":1}", 7);
-    nilai_encode_raw(encoder, NULL, "2", 1);
-    nilai_encode_null(encoder, NULL);
+    nilai_encode_text(encoder, NULL, "a\"b", 3);
+    nilai_encode_text(encoder, NULL, "\x1f", 1);
+    nilai_encode_decimal(encoder, NULL, -0.00001);
     nilai_encode_close_array(encoder);
-    CHECK_TEXT(finish(encoder), "[{\"a\":1},2,null]");
+    CHECK_TEXT(finish(encoder), "[\"a\\\"b\",\"\\u001F\",\"0.0000\"]");
     nilai_encoder_destroy(encoder);
 }
 

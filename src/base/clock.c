@@ -2,10 +2,11 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define DAY_MS INT64_C(86400000)
 
 static uint64_t read_ns(clockid_t id)
 {
@@ -39,14 +40,51 @@ uint64_t nilai_clock_thread_cpu_ns(void)
     return read_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
+struct date {
+    uint32_t year, month, day;
+};
+
+/*
+ * The date of a day since 1970: Hinnant, "chrono-compatible low-level date algorithms", civil_from_days,
+ * for days that are not before 1970. gmtime_r takes a lock, and every message has a time. Years begin
+ * in March, so that the leap day is their last; an era has 400 of them.
+ */
+static struct date date_of(uint32_t day_since_1970)
+{
+    uint32_t day = day_since_1970 + 719468; /* since 0000-03-01 */
+    uint32_t era = day / 146097, of_era = day % 146097;
+    uint32_t year_of_era
+        = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    uint32_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    uint32_t month_from_march = (5 * of_year + 2) / 153;
+    uint32_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+    return (struct date){
+        .year = year_of_era + 400 * era + (month <= 2),
+        .month = month,
+        .day = of_year - (153 * month_from_march + 2) / 5 + 1,
+    };
+}
+
+static void put_digits(char *text, int count, uint32_t value)
+{
+    for (; count > 0; count--, value /= 10)
+        text[count - 1] = (char)('0' + value % 10);
+}
+
 void nilai_clock_format(int64_t ms, char text[static NILAI_CLOCK_TEXT_SIZE])
 {
     NILAI_ASSERT(ms >= 0 && ms <= NILAI_TIME_MAX_MS);
-    time_t seconds = (time_t)(ms / 1000);
-    struct tm parts;
-    NILAI_ASSERT(gmtime_r(&seconds, &parts) != NULL);
-    size_t used = strftime(text, NILAI_CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text + used, NILAI_CLOCK_TEXT_SIZE - used, ".%03dZ", (int)(ms % 1000));
+    struct date date = date_of((uint32_t)(ms / DAY_MS));
+    uint32_t of_day_ms = (uint32_t)(ms % DAY_MS), of_day_s = of_day_ms / 1000;
+    static const char form[] = "0000-00-00T00:00:00.000Z";
+    memcpy(text, form, sizeof form);
+    put_digits(text, 4, date.year);
+    put_digits(text + 5, 2, date.month);
+    put_digits(text + 8, 2, date.day);
+    put_digits(text + 11, 2, of_day_s / 3600);
+    put_digits(text + 14, 2, of_day_s / 60 % 60);
+    put_digits(text + 17, 2, of_day_s % 60);
+    put_digits(text + 20, 3, of_day_ms % 1000);
 }
 
 static enum nilai_status parse_integer(const char *text, int64_t *ms)

@@ -1,8 +1,6 @@
 #include "nilai/base/money.h"
 
-#include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 
 enum { DECIMALS = 4 };
 
@@ -101,9 +99,5 @@ bool nilai_money_subtract(int64_t *sum, int64_t amount)
 
 size_t nilai_money_format(int64_t units, char text[static NILAI_MONEY_TEXT_SIZE])
 {
-    uint64_t magnitude = units < 0 ? 0 - (uint64_t)units : (uint64_t)units;
-    int size = snprintf(text, NILAI_MONEY_TEXT_SIZE, "%s%" PRIu64 ".%04" PRIu64, units < 0 ? "-" : "",
-                        magnitude / NILAI_MONEY_UNIT, magnitude % NILAI_MONEY_UNIT);
-    NILAI_ASSERT(size > 0 && size < NILAI_MONEY_TEXT_SIZE);
-    return (size_t)size;
+    return nilai_decimal_scaled(units, DECIMALS, text);
 }

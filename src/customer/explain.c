@@ -1,8 +1,9 @@
 #include "nilai/customer/explain.h"
 
 #include <math.h>
-#include <stdio.h>
+#include <string.h>
 
+#include "nilai/base/decimal.h"
 #include "nilai/customer/signals.h"
 
 const char *nilai_reason_name(uint8_t code)
@@ -31,47 +32,89 @@ static const char *const happened[NILAI_SIGNALS] = {
     [NILAI_SIGNAL_TICKET_OVERDUE] = "Waits for a ticket that is open for too long",
 };
 
-static void explain_silence(const struct nilai_explain_facts *facts, char *text)
+/* A sentence that grows; what does not fit is cut off. */
+struct sentence {
+    char *at, *end; /* the end is for the NUL */
+};
+
+static void say(struct sentence *sentence, const char *text, size_t size)
 {
-    snprintf(text, NILAI_EXPLAIN_SIZE,
-             "No purchase for %.1f days; half of this customer's gaps are expected to be under "
-             "%.1f days.",
-             facts->silence_days, facts->gap_days);
+    size_t room = (size_t)(sentence->end - sentence->at);
+    sentence->at = mempcpy(sentence->at, text, size < room ? size : room);
 }
 
-static void explain_habit(const struct nilai_explain_facts *facts, const char *habit, char *text)
+static void say_text(struct sentence *sentence, const char *text)
 {
-    if (facts->purchase_days == 1)
-        snprintf(text, NILAI_EXPLAIN_SIZE, "%s: bought on one day only so far.", habit);
-    else
-        snprintf(text, NILAI_EXPLAIN_SIZE, "%s: bought on %u days within %d days.", habit,
-                 facts->purchase_days, facts->span_days + 1);
+    say(sentence, text, strlen(text));
 }
 
-static void explain_signal(const struct nilai_reason *reason, char *text)
+static void say_integer(struct sentence *sentence, int64_t value)
+{
+    char text[NILAI_DECIMAL_INTEGER_SIZE];
+    say(sentence, text, nilai_decimal_integer(value, text));
+}
+
+static void say_number(struct sentence *sentence, double value, int places)
+{
+    char text[NILAI_DECIMAL_FIXED_SIZE];
+    say(sentence, text, nilai_decimal_fixed(value, places, text));
+}
+
+static void explain_silence(struct sentence *sentence, const struct nilai_explain_facts *facts)
+{
+    say_text(sentence, "No purchase for ");
+    say_number(sentence, facts->silence_days, 1);
+    say_text(sentence, " days; half of this customer's gaps are expected to be under ");
+    say_number(sentence, facts->gap_days, 1);
+    say_text(sentence, " days.");
+}
+
+static void explain_habit(struct sentence *sentence, const struct nilai_explain_facts *facts)
+{
+    if (facts->purchase_days == 1) {
+        say_text(sentence, ": bought on one day only so far.");
+        return;
+    }
+    say_text(sentence, ": bought on ");
+    say_integer(sentence, facts->purchase_days);
+    say_text(sentence, " days within ");
+    say_integer(sentence, (int64_t)facts->span_days + 1);
+    say_text(sentence, " days.");
+}
+
+static void explain_signal(struct sentence *sentence, const struct nilai_reason *reason)
 {
     NILAI_ASSERT(reason->code < NILAI_SIGNALS);
-    if (fabs(reason->points) < 0.005)
-        snprintf(text, NILAI_EXPLAIN_SIZE, "%s; this is nearly forgotten.", happened[reason->code]);
-    else
-        snprintf(text, NILAI_EXPLAIN_SIZE, "%s; this now weighs %+.2f.", happened[reason->code],
-                 reason->points);
+    say_text(sentence, happened[reason->code]);
+    if (fabs(reason->points) < 0.005) {
+        say_text(sentence, "; this is nearly forgotten.");
+        return;
+    }
+    say_text(sentence, reason->points > 0 ? "; this now weighs +" : "; this now weighs ");
+    say_number(sentence, reason->points, 2);
+    say_text(sentence, ".");
 }
 
-void nilai_explain_reason(const struct nilai_reason *reason, const struct nilai_explain_facts *facts,
-                          char text[static NILAI_EXPLAIN_SIZE])
+size_t nilai_explain_reason(const struct nilai_reason *reason,
+                            const struct nilai_explain_facts *facts,
+                            char text[static NILAI_EXPLAIN_SIZE])
 {
+    struct sentence sentence = {text, text + NILAI_EXPLAIN_SIZE - 1};
     switch (reason->code) {
     case NILAI_REASON_SILENCE:
-        explain_silence(facts, text);
+        explain_silence(&sentence, facts);
         break;
     case NILAI_REASON_BUYS_RARELY:
-        explain_habit(facts, "Buys rarely", text);
+        say_text(&sentence, "Buys rarely");
+        explain_habit(&sentence, facts);
         break;
     case NILAI_REASON_BUYS_OFTEN:
-        explain_habit(facts, "Buys often", text);
+        say_text(&sentence, "Buys often");
+        explain_habit(&sentence, facts);
         break;
     default:
-        explain_signal(reason, text);
+        explain_signal(&sentence, reason);
     }
+    *sentence.at = '\0';
+    return (size_t)(sentence.at - text);
 }

@@ -1,7 +1,6 @@
 #include "nilai/event/buffer.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { CAPACITY_FIRST = 1024 };
 
@@ -29,6 +28,8 @@ static enum nilai_status grow(struct nilai_buffer *buffer, size_t size)
     size_t capacity = buffer->capacity < CAPACITY_FIRST ? CAPACITY_FIRST : buffer->capacity;
     while (capacity < buffer->size + size)
         capacity *= 2;
+    if (capacity > buffer->size_max)
+        capacity = buffer->size_max; /* so that whoever has room is within the limit */
     char *data = realloc(buffer->data, capacity);
     if (data == NULL)
         return NILAI_NO_MEMORY;
@@ -37,15 +38,10 @@ static enum nilai_status grow(struct nilai_buffer *buffer, size_t size)
     return NILAI_OK;
 }
 
-void nilai_buffer_append(struct nilai_buffer *buffer, const void *data, size_t size)
+bool nilai_buffer_grow(struct nilai_buffer *buffer, size_t size)
 {
     NILAI_ASSERT(buffer->size <= buffer->size_max);
-    if (size == 0 || buffer->status != NILAI_OK)
-        return;
-    if (size > buffer->capacity - buffer->size || size > buffer->size_max - buffer->size)
+    if (buffer->status == NILAI_OK)
         buffer->status = grow(buffer, size);
-    if (buffer->status != NILAI_OK)
-        return;
-    memcpy(buffer->data + buffer->size, data, size);
-    buffer->size += size;
+    return buffer->status == NILAI_OK;
 }

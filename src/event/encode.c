@@ -1,6 +1,10 @@
 /*
- * The two formats differ in six leaves (open, close, null, bool, number, string); all that
+ * The two formats differ in a few leaves (open, close, null, bool, number, string); all that
  * callers can get wrong - keys, numbers of entries, nesting - is checked above them, once.
+ *
+ * A published change has some sixty keys and values, so that JSON's commas, colons and quotes are put
+ * here, in place: yajl writes them by a call for each byte, which took two thirds of the time of a
+ * change. It has the word where there is something to know: what in a text must be escaped, and how.
  */
 #include "nilai/event/encode.h"
 
@@ -12,30 +16,34 @@
 #include <string.h>
 #include <yajl/yajl_gen.h>
 
+#include "nilai/base/decimal.h"
 #include "nilai/base/money.h"
 #include "nilai/event/buffer.h"
 #include "nilai/event/utf8.h"
 
-enum {
-    DEPTH_MAX = 32,
-    FIXED_TEXT_SIZE = 352, /* "-", 309 digits, ".", four decimals, and room */
-};
+enum { DEPTH_MAX = 32 };
 
 /* One open map or array; the bottom level stands for the value as a whole: one entry, no key. */
 struct level {
     bool is_map;
+    bool begun;    /* it has an entry, so that a comma comes before the next */
     uint32_t left; /* entries still to come */
 };
 
 struct nilai_encoder {
     enum nilai_format format;
-    yajl_gen json; /* NULL for MessagePack */
+    yajl_gen escaper; /* NULL for MessagePack */
     msgpack_packer packer;
     struct nilai_buffer output;
     struct nilai_buffer repaired; /* a text in which U+FFFD stands for what was not UTF-8 */
     uint32_t depth;
     struct level levels[DEPTH_MAX];
 };
+
+static bool is_json(const struct nilai_encoder *encoder)
+{
+    return encoder->format == NILAI_FORMAT_JSON;
+}
 
 static void append_json(void *context, const char *data, size_t size)
 {
@@ -59,13 +67,13 @@ struct nilai_encoder *nilai_encoder_create(enum nilai_format format)
     nilai_buffer_init(&encoder->output, NILAI_ENCODE_SIZE_MAX);
     nilai_buffer_init(&encoder->repaired, 3 * (size_t)NILAI_ENCODE_SIZE_MAX);
     msgpack_packer_init(&encoder->packer, &encoder->output, append_msgpack);
-    if (format == NILAI_FORMAT_JSON) {
-        encoder->json = yajl_gen_alloc(NULL);
-        if (encoder->json == NULL) {
+    if (is_json(encoder)) {
+        encoder->escaper = yajl_gen_alloc(NULL);
+        if (encoder->escaper == NULL) {
             free(encoder);
             return NULL;
         }
-        yajl_gen_config(encoder->json, yajl_gen_print_callback, append_json, &encoder->output);
+        yajl_gen_config(encoder->escaper, yajl_gen_print_callback, append_json, &encoder->output);
     }
     nilai_encode_begin(encoder);
     return encoder;
@@ -75,8 +83,8 @@ void nilai_encoder_destroy(struct nilai_encoder *encoder)
 {
     if (encoder == NULL)
         return;
-    if (encoder->json != NULL)
-        yajl_gen_free(encoder->json);
+    if (encoder->escaper != NULL)
+        yajl_gen_free(encoder->escaper);
     nilai_buffer_fini(&encoder->output);
     nilai_buffer_fini(&encoder->repaired);
     free(encoder);
@@ -87,42 +95,86 @@ void nilai_encode_begin(struct nilai_encoder *encoder)
     nilai_buffer_clear(&encoder->output);
     encoder->depth = 0;
     encoder->levels[0] = (struct level){.is_map = false, .left = 1};
-    if (encoder->json != NULL)
-        yajl_gen_reset(encoder->json, NULL);
 }
 
-static void must(yajl_gen_status status)
-{
-    NILAI_ASSERT(status == yajl_gen_status_ok);
-}
+/* ---- entries ---- */
 
-/* JSON: yajl's gen_number copies its text as it is, with the comma that the place needs. */
-static void put_verbatim(struct nilai_encoder *encoder, const char *data, size_t size)
-{
-    if (encoder->json != NULL)
-        must(yajl_gen_number(encoder->json, data, size));
-    else
-        nilai_buffer_append(&encoder->output, data, size);
-}
-
-static void put_text(struct nilai_encoder *encoder, const char *data, size_t size)
-{
-    if (encoder->json != NULL)
-        must(yajl_gen_string(encoder->json, (const unsigned char *)data, size));
-    else
-        msgpack_pack_str_with_body(&encoder->packer, data, size);
-}
-
-/* Counts the entry that comes now and writes its key. */
-static void enter(struct nilai_encoder *encoder, const char *key)
+/* Counts the entry that comes now; true: a comma comes before it. */
+static bool count_entry(struct nilai_encoder *encoder, const char *key)
 {
     struct level *level = &encoder->levels[encoder->depth];
     NILAI_ASSERT(level->left > 0);
     NILAI_ASSERT(level->is_map == (key != NULL));
+    bool comma = level->begun;
     level->left--;
-    if (key != NULL)
-        put_text(encoder, key, strlen(key));
+    level->begun = true;
+    return comma;
 }
+
+/* JSON: the key of the entry that comes now, which is a name of ours and needs no escape. Returns where
+ * its value goes, with room for so many bytes; NULL after a failure. */
+static char *enter_json(struct nilai_encoder *encoder, const char *key, size_t value_room)
+{
+    bool comma = count_entry(encoder, key);
+    size_t size = key != NULL ? strlen(key) : 0;
+    char *at = nilai_buffer_room(&encoder->output, size + 4 + value_room);
+    if (at == NULL)
+        return NULL;
+    if (comma)
+        *at++ = ',';
+    if (key == NULL)
+        return at;
+    *at++ = '"';
+    at = mempcpy(at, key, size);
+    *at++ = '"';
+    *at++ = ':';
+    return at;
+}
+
+static void enter_msgpack(struct nilai_encoder *encoder, const char *key)
+{
+    (void)count_entry(encoder, key);
+    if (key != NULL)
+        msgpack_pack_str_with_body(&encoder->packer, key, strlen(key));
+}
+
+/* The entry ends here, unless it failed. */
+static void leave_json(struct nilai_encoder *encoder, const char *end)
+{
+    if (end != NULL)
+        nilai_buffer_end_at(&encoder->output, end);
+}
+
+static void put_json(struct nilai_encoder *encoder, const char *key, const char *text, size_t size)
+{
+    char *at = enter_json(encoder, key, size);
+    leave_json(encoder, at != NULL ? mempcpy(at, text, size) : NULL);
+}
+
+static void put_quoted(struct nilai_encoder *encoder, const char *key, const char *text,
+                       size_t size)
+{
+    char *at = enter_json(encoder, key, size + 2);
+    if (at == NULL)
+        return;
+    *at++ = '"';
+    at = mempcpy(at, text, size);
+    *at++ = '"';
+    leave_json(encoder, at);
+}
+
+/* A text is a whole value to the escaper, which then wants no other. */
+static void put_escaped(struct nilai_encoder *encoder, const char *key, const char *text,
+                        size_t size)
+{
+    leave_json(encoder, enter_json(encoder, key, 0));
+    yajl_gen_reset(encoder->escaper, NULL);
+    yajl_gen_status status
+        = yajl_gen_string(encoder->escaper, (const unsigned char *)text, size);
+    NILAI_ASSERT(status == yajl_gen_status_ok);
+}
+
+/* ---- maps and arrays ---- */
 
 static void open_level(struct nilai_encoder *encoder, bool is_map, uint32_t entries)
 {
@@ -136,57 +188,62 @@ static void close_level(struct nilai_encoder *encoder, bool is_map)
     const struct level *level = &encoder->levels[encoder->depth];
     NILAI_ASSERT(level->is_map == is_map && level->left == 0);
     encoder->depth--;
+    if (is_json(encoder))
+        nilai_buffer_append(&encoder->output, is_map ? "}" : "]", 1);
 }
 
 void nilai_encode_open_map(struct nilai_encoder *encoder, const char *key, uint32_t entries)
 {
-    enter(encoder, key);
-    open_level(encoder, true, entries);
-    if (encoder->json != NULL)
-        must(yajl_gen_map_open(encoder->json));
-    else
+    if (is_json(encoder)) {
+        put_json(encoder, key, "{", 1);
+    } else {
+        enter_msgpack(encoder, key);
         msgpack_pack_map(&encoder->packer, entries);
+    }
+    open_level(encoder, true, entries);
 }
 
 void nilai_encode_close_map(struct nilai_encoder *encoder)
 {
     close_level(encoder, true);
-    if (encoder->json != NULL)
-        must(yajl_gen_map_close(encoder->json));
 }
 
 void nilai_encode_open_array(struct nilai_encoder *encoder, const char *key, uint32_t entries)
 {
-    enter(encoder, key);
-    open_level(encoder, false, entries);
-    if (encoder->json != NULL)
-        must(yajl_gen_array_open(encoder->json));
-    else
+    if (is_json(encoder)) {
+        put_json(encoder, key, "[", 1);
+    } else {
+        enter_msgpack(encoder, key);
         msgpack_pack_array(&encoder->packer, entries);
+    }
+    open_level(encoder, false, entries);
 }
 
 void nilai_encode_close_array(struct nilai_encoder *encoder)
 {
     close_level(encoder, false);
-    if (encoder->json != NULL)
-        must(yajl_gen_array_close(encoder->json));
 }
+
+/* ---- values ---- */
 
 void nilai_encode_null(struct nilai_encoder *encoder, const char *key)
 {
-    enter(encoder, key);
-    if (encoder->json != NULL)
-        must(yajl_gen_null(encoder->json));
-    else
-        msgpack_pack_nil(&encoder->packer);
+    if (is_json(encoder)) {
+        put_json(encoder, key, "null", 4);
+        return;
+    }
+    enter_msgpack(encoder, key);
+    msgpack_pack_nil(&encoder->packer);
 }
 
 void nilai_encode_bool(struct nilai_encoder *encoder, const char *key, bool value)
 {
-    enter(encoder, key);
-    if (encoder->json != NULL)
-        must(yajl_gen_bool(encoder->json, value));
-    else if (value)
+    if (is_json(encoder)) {
+        put_json(encoder, key, value ? "true" : "false", value ? 4 : 5);
+        return;
+    }
+    enter_msgpack(encoder, key);
+    if (value)
         msgpack_pack_true(&encoder->packer);
     else
         msgpack_pack_false(&encoder->packer);
@@ -194,11 +251,13 @@ void nilai_encode_bool(struct nilai_encoder *encoder, const char *key, bool valu
 
 void nilai_encode_int(struct nilai_encoder *encoder, const char *key, int64_t value)
 {
-    enter(encoder, key);
-    if (encoder->json != NULL)
-        must(yajl_gen_integer(encoder->json, value));
-    else
-        msgpack_pack_int64(&encoder->packer, value);
+    if (is_json(encoder)) {
+        char *at = enter_json(encoder, key, NILAI_DECIMAL_INTEGER_SIZE);
+        leave_json(encoder, at != NULL ? at + nilai_decimal_integer(value, at) : NULL);
+        return;
+    }
+    enter_msgpack(encoder, key);
+    msgpack_pack_int64(&encoder->packer, value);
 }
 
 size_t nilai_real_format(double value, char text[static NILAI_REAL_TEXT_SIZE])
@@ -221,28 +280,27 @@ size_t nilai_real_format(double value, char text[static NILAI_REAL_TEXT_SIZE])
 void nilai_encode_real(struct nilai_encoder *encoder, const char *key, double value)
 {
     NILAI_ASSERT(isfinite(value));
-    enter(encoder, key);
-    if (encoder->json == NULL) {
-        msgpack_pack_double(&encoder->packer, value);
+    if (is_json(encoder)) {
+        char *at = enter_json(encoder, key, NILAI_REAL_TEXT_SIZE);
+        leave_json(encoder, at != NULL ? at + nilai_real_format(value, at) : NULL);
         return;
     }
-    char text[NILAI_REAL_TEXT_SIZE];
-    size_t size = nilai_real_format(value, text);
-    put_verbatim(encoder, text, size);
+    enter_msgpack(encoder, key);
+    msgpack_pack_double(&encoder->packer, value);
 }
 
 void nilai_encode_fixed(struct nilai_encoder *encoder, const char *key, double value)
 {
-    NILAI_ASSERT(isfinite(value));
-    enter(encoder, key);
-    char text[FIXED_TEXT_SIZE];
-    int size = snprintf(text, sizeof text, "%.4f", value);
-    NILAI_ASSERT(size > 0 && size < FIXED_TEXT_SIZE);
-    const char *start = strcmp(text, "-0.0000") == 0 ? text + 1 : text;
-    if (encoder->json != NULL)
-        put_verbatim(encoder, start, strlen(start));
-    else
-        msgpack_pack_double(&encoder->packer, strtod(start, NULL));
+    if (is_json(encoder)) {
+        char *at = enter_json(encoder, key, NILAI_DECIMAL_FIXED_SIZE);
+        leave_json(encoder,
+                   at != NULL ? at + nilai_decimal_fixed(value, NILAI_ENCODE_PLACES, at) : NULL);
+        return;
+    }
+    char text[NILAI_DECIMAL_FIXED_SIZE];
+    nilai_decimal_fixed(value, NILAI_ENCODE_PLACES, text);
+    enter_msgpack(encoder, key);
+    msgpack_pack_double(&encoder->packer, strtod(text, NULL));
 }
 
 static void repair(struct nilai_buffer *repaired, const char *data, size_t size)
@@ -259,33 +317,43 @@ static void repair(struct nilai_buffer *repaired, const char *data, size_t size)
     }
 }
 
+/* `text` is UTF-8. */
+static void put_text(struct nilai_encoder *encoder, const char *key, const char *text, size_t size)
+{
+    if (is_json(encoder)) {
+        put_escaped(encoder, key, text, size);
+        return;
+    }
+    enter_msgpack(encoder, key);
+    msgpack_pack_str_with_body(&encoder->packer, text, size);
+}
+
 void nilai_encode_text(struct nilai_encoder *encoder, const char *key, const char *data, size_t size)
 {
-    enter(encoder, key);
+    if (NILAI_LIKELY(is_json(encoder) && nilai_utf8_is_plain(data, size))) {
+        put_quoted(encoder, key, data, size);
+        return;
+    }
     if (nilai_utf8_valid(data, size)) {
-        put_text(encoder, data, size);
+        put_text(encoder, key, data, size);
         return;
     }
     repair(&encoder->repaired, data, size);
-    if (encoder->repaired.status == NILAI_OK)
-        put_text(encoder, encoder->repaired.data, encoder->repaired.size);
-    else
+    if (encoder->repaired.status != NILAI_OK)
         encoder->output.status = encoder->repaired.status;
+    put_text(encoder, key, encoder->repaired.data, encoder->repaired.size);
+}
+
+void nilai_encode_decimal(struct nilai_encoder *encoder, const char *key, double value)
+{
+    char text[NILAI_DECIMAL_FIXED_SIZE];
+    nilai_encode_text(encoder, key, text, nilai_decimal_fixed(value, NILAI_ENCODE_PLACES, text));
 }
 
 void nilai_encode_money(struct nilai_encoder *encoder, const char *key, int64_t units)
 {
-    enter(encoder, key);
     char text[NILAI_MONEY_TEXT_SIZE];
-    size_t size = nilai_money_format(units, text);
-    put_text(encoder, text, size);
-}
-
-void nilai_encode_raw(struct nilai_encoder *encoder, const char *key, const char *data, size_t size)
-{
-    NILAI_ASSERT(size > 0);
-    enter(encoder, key);
-    put_verbatim(encoder, data, size);
+    nilai_encode_text(encoder, key, text, nilai_money_format(units, text));
 }
 
 enum nilai_status nilai_encode_end(struct nilai_encoder *encoder, const char **data, size_t *size)

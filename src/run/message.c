@@ -1,10 +1,10 @@
 #include "nilai/run/message.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <assert.h>
 #include <string.h>
 
 #include "nilai/base/clock.h"
+#include "nilai/base/decimal.h"
 #include "nilai/customer/explain.h"
 #include "nilai/customer/ring.h"
 #include "nilai/customer/risk.h"
@@ -29,15 +29,6 @@ static void encode_name(struct nilai_encoder *encoder, const char *key, const ch
         nilai_encode_null(encoder, key);
     else
         nilai_encode_text(encoder, key, name, strlen(name));
-}
-
-/* Derived money, which is not exact: a decimal string with four decimals. */
-static void encode_decimal(struct nilai_encoder *encoder, const char *key, double value)
-{
-    char text[512];
-    int size = snprintf(text, sizeof text, "%.4f", value);
-    NILAI_ASSERT(size > 0 && (size_t)size < sizeof text);
-    nilai_encode_text(encoder, key, text, (size_t)size);
 }
 
 static void encode_cause(struct nilai_encoder *encoder, const struct nilai_effect *effect,
@@ -65,11 +56,11 @@ static void encode_reasons(struct nilai_encoder *encoder, const struct nilai_rea
     char text[NILAI_EXPLAIN_SIZE];
     nilai_encode_open_array(encoder, "reasons", count);
     for (uint32_t i = 0; i < count; i++) {
-        nilai_explain_reason(&reasons[i], facts, text);
+        size_t size = nilai_explain_reason(&reasons[i], facts, text);
         nilai_encode_open_map(encoder, NULL, REASON_ENTRIES);
         encode_name(encoder, "code", nilai_reason_name(reasons[i].code));
         nilai_encode_fixed(encoder, "points", reasons[i].points);
-        encode_name(encoder, "text", text);
+        nilai_encode_text(encoder, "text", text, size);
         nilai_encode_close_map(encoder);
     }
     nilai_encode_close_array(encoder);
@@ -115,7 +106,7 @@ static void encode_band(struct nilai_encoder *encoder, const char *key,
     encode_reasons(encoder, change->reasons, change->reason_count, &facts);
     nilai_encode_fixed(encoder, "silence_days", change->silence_days);
     nilai_encode_int(encoder, "repeat_days", change->repeat_days);
-    encode_decimal(encoder, "value_at_risk", change->value_at_risk);
+    nilai_encode_decimal(encoder, "value_at_risk", change->value_at_risk);
     encode_name(encoder, "currency", model->currency);
     encode_name(encoder, "model", model->name);
     nilai_encode_close_map(encoder);
@@ -134,7 +125,7 @@ static void encode_value(struct nilai_encoder *encoder, const char *key,
         encode_standing(encoder, "from", &change->from);
     encode_standing(encoder, "to", &change->to);
     nilai_encode_money(encoder, "net_year", change->net_year);
-    encode_decimal(encoder, "clv_365", change->clv_365);
+    nilai_encode_decimal(encoder, "clv_365", change->clv_365);
     nilai_encode_int(encoder, "purchase_days_year", change->purchase_days_year);
     encode_name(encoder, "currency", model->currency);
     encode_name(encoder, "model", model->name);
@@ -155,11 +146,14 @@ static void fill_headers(struct nilai_text id, int64_t at_ms, uint32_t seq, cons
                          struct nilai_message_headers *headers)
 {
     NILAI_ASSERT(id.size <= NILAI_TEXT_MAX);
-    memcpy(headers->id, id.data, id.size);
-    int size = snprintf(headers->id + id.size, sizeof headers->id - id.size, ":%" PRId64 ":%" PRIu32,
-                        at_ms, seq);
-    NILAI_ASSERT(size > 0 && id.size + (size_t)size < sizeof headers->id);
-    headers->id_size = id.size + (uint32_t)size;
+    static_assert(NILAI_MESSAGE_ID_SIZE >= NILAI_TEXT_MAX + 2 + 2 * NILAI_DECIMAL_INTEGER_SIZE,
+                  "customer, colons and two numbers");
+    char *at = mempcpy(headers->id, id.data, id.size);
+    *at++ = ':';
+    at += nilai_decimal_integer(at_ms, at);
+    *at++ = ':';
+    at += nilai_decimal_integer(seq, at);
+    headers->id_size = (uint32_t)(at - headers->id);
     headers->type = type;
     nilai_clock_format(at_ms, headers->time);
 }
@@ -219,8 +213,8 @@ static void encode_buyer(struct nilai_encoder *encoder, const struct nilai_model
     encode_name(encoder, "tier", nilai_tier_names[customer->standing.tier]);
     nilai_encode_bool(encoder, "unprofitable", customer->standing.unprofitable);
     nilai_encode_money(encoder, "net_year", worth.net_year);
-    encode_decimal(encoder, "clv_365", worth.clv_365);
-    encode_decimal(encoder, "value_at_risk", worth.clv_365 * nilai_risk_of_eta(terms.eta));
+    nilai_encode_decimal(encoder, "clv_365", worth.clv_365);
+    nilai_encode_decimal(encoder, "value_at_risk", worth.clv_365 * nilai_risk_of_eta(terms.eta));
     nilai_encode_int(encoder, "purchase_days_year", worth.purchase_days_year);
     encode_date(encoder, "first_purchase_day", rhythm->first_day);
     encode_date(encoder, "last_purchase_day", rhythm->last_day);

@@ -7,7 +7,7 @@
 #ifndef NILAI_BASE_MONEY_H
 #define NILAI_BASE_MONEY_H
 
-#include "nilai/base/base.h"
+#include "nilai/base/decimal.h"
 
 enum { NILAI_MONEY_UNIT = 10000 };
 /* The largest amount an event may carry: 1e11 in major units. */
@@ -28,7 +28,7 @@ bool nilai_money_add(int64_t *sum, int64_t amount);
 /* *sum -= amount, likewise. */
 bool nilai_money_subtract(int64_t *sum, int64_t amount);
 
-enum { NILAI_MONEY_TEXT_SIZE = 32 };
+enum { NILAI_MONEY_TEXT_SIZE = NILAI_DECIMAL_INTEGER_SIZE };
 
 /* "-12.5000"; returns the length. */
 size_t nilai_money_format(int64_t units, char text[static NILAI_MONEY_TEXT_SIZE]);

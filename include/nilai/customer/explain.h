@@ -26,8 +26,8 @@ struct nilai_explain_facts {
 
 enum { NILAI_EXPLAIN_SIZE = 192 };
 
-/* One short sentence, terminated. */
-void nilai_explain_reason(const struct nilai_reason *reason, const struct nilai_explain_facts *facts,
+/* One short sentence, terminated; returns its length. */
+size_t nilai_explain_reason(const struct nilai_reason *reason, const struct nilai_explain_facts *facts,
                           char text[static NILAI_EXPLAIN_SIZE]);
 
 #endif

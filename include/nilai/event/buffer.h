@@ -7,6 +7,8 @@
 #ifndef NILAI_EVENT_BUFFER_H
 #define NILAI_EVENT_BUFFER_H
 
+#include <string.h>
+
 #include "nilai/base/base.h"
 
 struct nilai_buffer {
@@ -23,6 +25,37 @@ void nilai_buffer_fini(struct nilai_buffer *buffer);
 /* Forgets the content and the failure, keeps the memory. */
 void nilai_buffer_clear(struct nilai_buffer *buffer);
 
-void nilai_buffer_append(struct nilai_buffer *buffer, const void *data, size_t size);
+/* Room for so many bytes behind what is there, for who writes them in place and then says where they
+ * end; NULL after a failure. */
+static inline char *nilai_buffer_room(struct nilai_buffer *buffer, size_t size);
+static inline void nilai_buffer_end_at(struct nilai_buffer *buffer, const char *end);
+
+static inline void nilai_buffer_append(struct nilai_buffer *buffer, const void *data, size_t size);
+
+/* ---- inline: most of what is written are a few bytes ---- */
+
+/* Makes room, or notes why not: false. */
+bool nilai_buffer_grow(struct nilai_buffer *buffer, size_t size);
+
+static inline char *nilai_buffer_room(struct nilai_buffer *buffer, size_t size)
+{
+    if (NILAI_LIKELY(size <= buffer->capacity - buffer->size && buffer->status == NILAI_OK))
+        return buffer->data + buffer->size;
+    return nilai_buffer_grow(buffer, size) ? buffer->data + buffer->size : NULL;
+}
+
+static inline void nilai_buffer_end_at(struct nilai_buffer *buffer, const char *end)
+{
+    buffer->size = (size_t)(end - buffer->data);
+}
+
+static inline void nilai_buffer_append(struct nilai_buffer *buffer, const void *data, size_t size)
+{
+    char *room = size > 0 ? nilai_buffer_room(buffer, size) : NULL;
+    if (room == NULL)
+        return;
+    memcpy(room, data, size);
+    buffer->size += size;
+}
 
 #endif

@@ -14,7 +14,7 @@
 
 #include "nilai/event/decode.h"
 
-enum { NILAI_ENCODE_SIZE_MAX = 16 * 1024 * 1024 };
+enum { NILAI_ENCODE_SIZE_MAX = 16 * 1024 * 1024, NILAI_ENCODE_PLACES = 4 };
 
 struct nilai_encoder;
 
@@ -40,10 +40,10 @@ void nilai_encode_real(struct nilai_encoder *encoder, const char *key, double va
 void nilai_encode_fixed(struct nilai_encoder *encoder, const char *key, double value);
 /* Bytes that are not UTF-8 become U+FFFD, one each maximal ill-formed part. */
 void nilai_encode_text(struct nilai_encoder *encoder, const char *key, const char *data, size_t size);
+/* Derived money, which is not exact: the same four decimals as a string, in either format. */
+void nilai_encode_decimal(struct nilai_encoder *encoder, const char *key, double value);
 /* Money in ten-thousandths, as a string with four decimals. */
 void nilai_encode_money(struct nilai_encoder *encoder, const char *key, int64_t units);
-/* A value that is already encoded in this writer's format. */
-void nilai_encode_raw(struct nilai_encoder *encoder, const char *key, const char *data, size_t size);
 
 /* The finished bytes, borrowed until the next begin; JSON has no newline at its end.
  * NILAI_NO_MEMORY or NILAI_FULL when something on the way failed. */

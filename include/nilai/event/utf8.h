@@ -25,6 +25,29 @@ static inline bool nilai_utf8_is_ascii(const char *data, size_t size)
     return (seen & high_bits) == 0;
 }
 
+/* Whether one of eight bytes is below 0x20, a quote, a backslash or not ASCII: with a borrow only where
+ * a byte is found, so that the answer for all eight is exact. */
+static inline bool nilai_utf8_word_is_plain(uint64_t word)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high_bits = ones << 7;
+    uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
+    uint64_t found = (word - ones * 0x20) | (quote - ones) | (backslash - ones) | word;
+    return (found & high_bits) == 0;
+}
+
+/* True if a JSON string can hold it as it is: ASCII without control characters, quotes and backslashes. */
+static inline bool nilai_utf8_is_plain(const char *data, size_t size)
+{
+    enum { WORD = sizeof(uint64_t) };
+    if (size < WORD)
+        return nilai_utf8_word_is_plain(nilai_name_word(data, size)
+                                        | UINT64_C(0x2020202020202020) << 8 * size);
+    bool plain = true;
+    for (size_t at = 0; at + WORD < size; at += WORD)
+        plain &= nilai_utf8_word_is_plain(nilai_name_word(data + at, WORD));
+    return plain && nilai_utf8_word_is_plain(nilai_name_word(data + size - WORD, WORD));
+}
+
 /* True if all of it is UTF-8 (nothing at all is, too). */
 static inline bool nilai_utf8_valid(const char *data, size_t size)
 {

@@ -9,7 +9,7 @@
 #include "nilai/event/encode.h"
 #include "nilai/state/partition.h"
 
-enum { NILAI_MESSAGE_ID_SIZE = 128 };
+enum { NILAI_MESSAGE_ID_SIZE = 192 };
 
 /* CloudEvents attributes of one message, terminated strings. */
 struct nilai_message_headers {
