@@ -1,6 +1,8 @@
 """How much of what librdkafka can take the whole service leaves, measured on a backlog.
 
   drain          the input taken with the service's own settings, looked at and dropped: the limit
+  slow           the same by an application that is half as fast as that, to see whether it ever waits
+                 for input that the broker has
   naive          the same job written straightforwardly: poll, msgpack_unpack_next, a hash table
                  of chains under a lock, one produce a change
   no-durability  the service without a journal, with commits as rare as may be
@@ -47,16 +49,18 @@ class Scene:
         self.name = f"scene-{number}"
         self.customers, self.skew = customers, skew
         self.events = options.events or events_for(customers)
+        self.busy_ns = 0  # with a message, in `slow`
         self.runs = itertools.count()
         self.changes = self.digest = self.word_sum = None
         self.rounds = {variant: [] for variant in options.variants}
 
     def title(self):
-        return f"{self.customers:,} customers, {self.skew}, {self.events:,} events"
+        return (f"{self.customers:,} customers, {self.skew}, {self.events:,} events in "
+                f"{self.options.span}")
 
     def generate(self):
         return ["--customers", self.customers, "--events", self.events, "--seed",
-                self.options.seed, "--skew", SKEWS[self.skew]]
+                self.options.seed, "--skew", SKEWS[self.skew], "--span", self.options.span]
 
     def load(self):
         self.brokers.create(input_topics(self.name), self.options.partitions)
@@ -72,11 +76,11 @@ class Scene:
         answer = self.run_program(variant, settings)
         check(answer["events"] == self.events,
               f"{variant}: {answer['events']} events of {self.events}")
-        if variant == "drain":
+        if variant in ("drain", "slow"):
             check(answer["value_bytes"] == self.loaded["value_bytes"],
-                  f"drain: {answer['value_bytes']} bytes of {self.loaded['value_bytes']}")
+                  f"{variant}: {answer['value_bytes']} bytes of {self.loaded['value_bytes']}")
             self.word_sum = self.word_sum or answer["word_sum"]
-            check(answer["word_sum"] == self.word_sum, "drain: other bytes than the first time")
+            check(answer["word_sum"] == self.word_sum, f"{variant}: other bytes than the first time")
         elif variant == "naive":
             check(abs(answer["changes"] - self.changes) <= 1 + self.changes / 1000,
                   f"naive: {answer['changes']} changes instead of {self.changes}")
@@ -89,6 +93,9 @@ class Scene:
         emulated = ["--emulated"] if self.brokers.emulated else []
         if variant == "drain":
             return call("bench_drain", *emulated, settings=settings)
+        if variant == "slow":
+            answer = call("bench_drain", "--busy", self.busy_ns, *emulated, settings=settings)
+            return answer | {"busy_share": self.busy_ns * self.events / answer["seconds"] * 1e-9}
         if variant == "naive":
             return call("bench_naive", "--changes-per-event", self.changes / self.events,
                         settings={name: settings[name] for name in
@@ -127,6 +134,7 @@ class Scene:
         self.load()
         log(f"{self.title()}: warming up")
         self.run("no-durability")  # warms the broker's files, and is what the others compare with
+        self.busy_ns = round(2e9 * self.run("drain")["seconds"] / self.events)
         check(self.changes > 0, "nothing has changed")
         if self.options.quick and self.options.partitions == 1:
             self.check_against_replay()
@@ -146,7 +154,7 @@ class Scene:
     def result(self):
         variants = {variant: summary(rounds) for variant, rounds in self.rounds.items()}
         return {"customers": self.customers, "skew": self.skew, "events": self.events,
-                "partitions": self.options.partitions, "workers": self.options.workers,
+                "span": self.options.span, "partitions": self.options.partitions, "workers": self.options.workers,
                 "changes": self.changes, "digest": self.digest, "loadgen": self.loaded,
                 "variants": variants, "ratios": ratios(self.rounds)}
 
@@ -164,6 +172,8 @@ def summary(rounds):
         values = [r[f"cpu_{role}_ns"] + (r["cpu_ended_ns"] if role == "work" else 0)
                   for r in rounds]
         result[f"cpu_{role}_ns"] = spread([value / events for value in values])
+    if "busy_share" in rounds[0]:
+        result["busy_share"] = spread([r["busy_share"] for r in rounds])
     if rounds[0].get("customers"):
         result["rss_per_customer"] = spread([r["rss_max_bytes"] / r["customers"] for r in rounds])
         result["customers"] = rounds[0]["customers"]
@@ -191,7 +201,7 @@ def print_scene(result):
     loaded = result["loadgen"]
     bytes_each = loaded["value_bytes"] / loaded["events"]
     print(f"\n{result['customers']:,} customers, {result['skew']}; {result['events']:,} events of "
-          f"{bytes_each:.0f} bytes in 3 x {result['partitions']} partitions, "
+          f"{bytes_each:.0f} bytes within {result['span']} in 3 x {result['partitions']} partitions, "
           f"{result['changes'] / result['events']:.2f} changes an event; "
           f"workers: {result['workers']}")
     print(f"{'':15}{'events/s':>11} {'(spread)':>21}{'CPU ns/event':>14} {'(spread)':>13}"
@@ -201,6 +211,10 @@ def print_scene(result):
     for name, ratio in result["ratios"].items():
         print(f"  CPU an event, {name}: {ratio['median']:.2f} "
               f"({ratio['least']:.2f} to {ratio['most']:.2f})")
+    if "slow" in result["variants"]:
+        share = result["variants"]["slow"]["busy_share"]
+        print(f"  slow application, rate to its own: {share['median']:.3f} "
+              f"({share['least']:.3f} to {share['most']:.3f})")
     print(f"  the load: {loaded['events'] / loaded['seconds']:,.0f} events/s, "
           f"{loaded['events'] / loaded['cpu_s']:,.0f} a CPU second", flush=True)
 
@@ -242,7 +256,7 @@ def run_all(options):
 def brokers_for(options, names):
     if not options.mock:
         return RealBrokers()
-    runs = 1 + options.rounds * len(options.variants)
+    runs = 2 + options.rounds * len(options.variants)  # two to warm up
     topics = [topic for number, _, _ in names for topic in input_topics(f"scene-{number}")]
     topics += [topic for number, _, _ in names for run in range(runs)
                for topic in output_topics(f"scene-{number}.run-{run}")]
@@ -250,7 +264,7 @@ def brokers_for(options, names):
 
 
 def parse(arguments):
-    everything = ["drain", "naive", *SERVICES]
+    everything = ["drain", "slow", "naive", *SERVICES]
     parser = argparse.ArgumentParser(prog="run.sh",
                                      description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--rounds", type=int, default=5, help="default 5")
@@ -258,6 +272,8 @@ def parse(arguments):
                         help="default 100000,1000000,10000000")
     parser.add_argument("--events", type=int, help="a backlog of so many; default by customers: "
                         "3, 5 and 20 million")
+    parser.add_argument("--span", default="365d", help="the time that the events fill, default "
+                        "365d: the denser, the fewer of them change anything")
     parser.add_argument("--skew", type=lambda text: one_of(SKEWS, text), default=list(SKEWS),
                         metavar="LIST", help="of uniform, skewed; default both")
     parser.add_argument("--variants", type=lambda text: one_of(everything, text),

@@ -1,11 +1,15 @@
 /*
  * drain.c - the limit: how fast the input can be had at all.
  *
- *     bench_drain [--emulated] [--set NAME=VALUE]...
+ *     bench_drain [--emulated] [--busy NS] [--set NAME=VALUE]...
  *
  * Reads the input topics as the service does, through its own source with its own settings, queue
  * by queue; touches each byte of key and value once, and gives the message back. One thread takes;
  * no offsets are committed. It ends at the ends that the topics have when it starts.
+ *
+ * With --busy it stands for an application that is slower than the fetcher: each message keeps it busy
+ * for so long. Its own rate is one message in that time; what it loses of it, it waited for input that
+ * was there, in the broker.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,13 +20,14 @@
 #include "nilai/io/kafka_admin.h"
 #include "nilai/io/kafka_source.h"
 
-enum { TAKE_MAX = 512, WAIT_MS = 100, PATIENCE_MS = 60000 };
+enum { TAKE_MAX = 512, WAIT_MS = 100, PATIENCE_MS = 60000, BUSY_NS_MAX = 1000000000 };
 
 struct drain {
     struct nilai_kafka_layout layout;
     struct nilai_source *source;
     struct bench_bell *bell;
     uint32_t topic_count;
+    uint64_t busy_ns; /* with each message */
     bool *ended;      /* [topic * partition_count + partition] */
     uint64_t messages, bytes, sum;
     uint64_t begin_ns, end_ns;
@@ -33,6 +38,7 @@ static struct nilai_options options;
 
 static const struct nilai_option drain_options[] = {
     {"emulated", NULL, "the brokers are librdkafka's own emulation"},
+    {"busy", "NS", "be busy with each message for so long"},
 };
 static const struct nilai_command drain_command = {
     .name = "bench_drain",
@@ -114,6 +120,13 @@ static uint64_t sum_of(const void *bytes, size_t size)
     return sum + word;
 }
 
+static void keep_busy(uint64_t ns)
+{
+    uint64_t until_ns = ns > 0 ? nilai_clock_monotonic_ns() + ns : 0;
+    while (ns > 0 && nilai_clock_monotonic_ns() < until_ns) {
+    }
+}
+
 /* Takes what one queue has; the number of messages. */
 static uint32_t drain_queue(struct drain *drain, uint32_t topic, int32_t partition)
 {
@@ -129,6 +142,7 @@ static uint32_t drain_queue(struct drain *drain, uint32_t topic, int32_t partiti
         drain->sum += sum_of(input.key, input.key_size) + sum_of(input.value, input.value_size);
         drain->bytes += input.value_size;
         nilai_source_give_back(drain->source, &input);
+        keep_busy(drain->busy_ns);
         taken++;
     }
     return taken;
@@ -172,6 +186,8 @@ int main(int argc, char **argv)
     if (!bench_begin(&drain_command, argc, argv, &options, &config, &exit_code))
         return exit_code;
     bench_watch(true);
+    if (nilai_options_count(&options, "busy", 0, BUSY_NS_MAX, &drain.busy_ns) != NILAI_OK)
+        return nilai_options_fail(&options);
     drain.topic_count = (uint32_t)config.input_topic_count;
     open_topics(&drain, topics);
     open_source(&drain, topics);
