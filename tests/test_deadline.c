@@ -162,6 +162,159 @@ TEST(the_end_of_time_is_reached_in_few_steps)
     }
 }
 
+/* How it was found before guesses: intervals in which eta cannot reach a threshold, by the ends of
+ * its monotone terms alone, are left out, and all others halved. */
+struct halving {
+    const struct nilai_curve *curve;
+    enum nilai_band band;
+};
+
+static bool may_change_between(const struct halving *halving, const struct nilai_terms *a,
+                               const struct nilai_terms *b)
+{
+    const struct nilai_model *model = halving->curve->model;
+    double most = fmax(a->support, b->support) + fmax(a->survey, b->survey)
+                  + fmax(a->overdue, b->overdue) + 1e-12;
+    double least = fmin(a->support, b->support) + fmin(a->survey, b->survey)
+                   + fmin(a->overdue, b->overdue) - 1e-12;
+    double eta_most = halving->curve->base + model->risk_bz * b->quiet.z + most + 1e-10;
+    double eta_least = halving->curve->base + model->risk_bz * a->quiet.z + least - 1e-10;
+    bool sure = a->silence.days >= halving->curve->gap_days || least >= model->cause_min;
+    bool likely = b->silence.days >= halving->curve->gap_days || most >= model->cause_min - 1e-9;
+    switch (halving->band) {
+    case NILAI_BAND_LOW: return eta_most >= model->eta_medium_up;
+    case NILAI_BAND_MEDIUM:
+        return eta_least < model->eta_medium_down
+               || (halving->curve->high_allowed && likely && eta_most >= model->eta_high_up);
+    default: return eta_least < model->eta_high_down || !sure;
+    }
+}
+
+static int64_t halve(const struct halving *halving, int64_t from_s, int64_t to_s)
+{
+    struct nilai_terms from = nilai_risk_terms(halving->curve, from_s * 1000);
+    struct nilai_terms to = nilai_risk_terms(halving->curve, to_s * 1000);
+    if (from_s == to_s)
+        return nilai_risk_band(halving->curve, halving->band, &to) != halving->band ? to_s
+                                                                                    : NILAI_NEVER_S;
+    if (!may_change_between(halving, &from, &to))
+        return NILAI_NEVER_S;
+    int64_t middle_s = from_s + (to_s - from_s) / 2, first = halve(halving, from_s, middle_s);
+    return first != NILAI_NEVER_S ? first : halve(halving, middle_s + 1, to_s);
+}
+
+/* Piece by piece: no ticket becomes overdue, or begins to fade, inside one. */
+static int64_t search_by_halving(const struct halving *halving, int64_t after_s, int64_t limit_s)
+{
+    const struct nilai_service *service = halving->curve->service;
+    const struct nilai_model *model = halving->curve->model;
+    for (int64_t start_s = after_s + 1, end_s; start_s <= limit_s; start_s = end_s + 1) {
+        end_s = limit_s;
+        for (uint32_t i = 0; service != NULL && i < service->ticket_count; i++) {
+            int64_t since_ms = service->tickets[i].since_ms;
+            int64_t overdue_s = (since_ms + model->sla_ms + 999) / 1000;
+            int64_t fades_s = (since_ms + model->overdue_max_ms + 999) / 1000;
+            if (overdue_s > start_s && overdue_s - 1 < end_s)
+                end_s = overdue_s - 1;
+            if (fades_s > start_s && fades_s - 1 < end_s)
+                end_s = fades_s - 1;
+        }
+        int64_t first = halve(halving, start_s, end_s);
+        if (first != NILAI_NEVER_S)
+            return first;
+    }
+    return NILAI_NEVER_S;
+}
+
+/* Goal: guesses make the search fast, not wrong. Method: random customers and parameters, whatever
+ * band they may be in; the same by halving alone, to the second, whether the limit is near or far. */
+TEST(guessing_finds_what_halving_finds)
+{
+    uint64_t seed = test_seed(7), found[NILAI_BANDS] = {0}, never = 0;
+    static struct nilai_model model;
+    for (int i = 0; i < 3 * CUSTOMERS; i++) {
+        if (i % CUSTOMERS_A_MODEL == 0)
+            model = random_model(&seed);
+        struct random_customer random;
+        struct nilai_change changes[CHANGES_MAX];
+        int64_t now_ms = TEST_START_MS;
+        random_customer_init(&random, &seed);
+        for (int e = 0, events = 1 + (int)(next_random(&seed) % EVENTS_MAX); e < events; e++) {
+            size_t count = 0;
+            now_ms += (int64_t)(random_gap_days(&seed) * NILAI_DAY_MS / 20);
+            random_customer_fire(&model, &random, now_ms, changes, CHANGES_MAX, &count);
+            struct nilai_event event = random_event(&random, &seed, now_ms);
+            random_customer_apply(&model, &random, &event, changes, CHANGES_MAX, &count);
+        }
+        if (!random.customer.rhythm.bought)
+            continue;
+        int64_t after_s = now_ms / 1000 + 1;
+        int64_t limit_s = after_s + (int64_t)exp(14 + 6 * next_uniform(&seed));
+        struct nilai_curve curve = nilai_risk_curve(&model, &random.customer,
+                                                    random_customer_service(&random));
+        struct nilai_terms terms = nilai_risk_terms(&curve, after_s * 1000);
+        enum nilai_band band = (enum nilai_band)random.customer.standing.band;
+        if (nilai_risk_band(&curve, band, &terms) != band)
+            continue;
+        const struct halving halving = {&curve, band};
+        int64_t expected = search_by_halving(&halving, after_s, limit_s);
+        CHECK_EQ(nilai_deadline_search(&curve, band, &terms, after_s, limit_s), expected);
+        found[band] += expected != NILAI_NEVER_S;
+        never += expected == NILAI_NEVER_S;
+    }
+    CHECK(found[NILAI_BAND_LOW] > 1000 && found[NILAI_BAND_MEDIUM] > 1000 && never > 1000);
+    CHECK(found[NILAI_BAND_HIGH] > 100);
+}
+
+/* Goal: nobody is missed whose risk only dips below a threshold, or only rises above it for a while,
+ * between two guesses. Method: random customers with signals; the threshold is put a little inside
+ * the extreme that their eta goes through. */
+TEST(a_dip_between_guesses_is_not_missed)
+{
+    uint64_t seed = test_seed(8), dips[2] = {0};
+    static struct nilai_model model;
+    for (int i = 0; i < 5 * CUSTOMERS; i++) {
+        if (i % CUSTOMERS_A_MODEL == 0)
+            model = random_model(&seed);
+        struct nilai_customer customer;
+        struct nilai_service service;
+        nilai_customer_init(&customer, 1);
+        nilai_service_init(&service);
+        int32_t day = nilai_model_day(&model, TEST_START_MS);
+        for (int k = (int)(next_random(&seed) % 8); k >= 0; k--)
+            (void)nilai_rhythm_add(&customer.rhythm, day - k * (int32_t)(1 + next_random(&seed) % 30));
+        service.signals_ms = TEST_START_MS;
+        service.signals[NILAI_SIGNAL_COMPLAINT] = exp(4 * next_uniform(&seed) - 2);
+        service.signals[NILAI_SIGNAL_NPS_PROMOTER] = -2 * next_uniform(&seed);
+        struct nilai_curve curve = nilai_risk_curve(&model, &customer, &service);
+
+        enum { STEPS = 200 };
+        int64_t after_s = TEST_START_MS / 1000, limit_s = after_s + 400 * NILAI_DAY_S;
+        struct nilai_terms terms = nilai_risk_terms(&curve, after_s * 1000);
+        double least = terms.eta, most = terms.eta, last = terms.eta;
+        for (int k = 1; k <= STEPS; k++) {
+            last = nilai_risk_terms(&curve, (after_s + (limit_s - after_s) / STEPS * k) * 1000).eta;
+            least = fmin(least, last), most = fmax(most, last);
+        }
+        bool up = most > fmax(terms.eta, last);
+        if (!up && least >= fmin(terms.eta, last))
+            continue; /* it goes one way */
+        double share = pow(next_uniform(&seed), 6);
+        struct nilai_model moved = model;
+        moved.eta_high_up = INFINITY;
+        moved.eta_medium_up = up ? most - share * (most - terms.eta) : INFINITY;
+        moved.eta_medium_down = up ? -INFINITY : least + share * (terms.eta - least);
+        curve.model = &moved;
+        const struct halving halving = {&curve, up ? NILAI_BAND_LOW : NILAI_BAND_MEDIUM};
+        if (nilai_risk_band(&curve, halving.band, &terms) != halving.band)
+            continue;
+        CHECK_EQ(nilai_deadline_search(&curve, halving.band, &terms, after_s, limit_s),
+                 search_by_halving(&halving, after_s, limit_s));
+        dips[up]++;
+    }
+    CHECK(dips[false] > 1000 && dips[true] > 50);
+}
+
 /* Goal: a risk that stands still at a threshold is not looked at second by second. Method: no
  * weight on silence, a level of exactly the threshold, and a customer of whom nothing else will
  * change for centuries; also with a signal that fades towards that level for ever. */
@@ -184,7 +337,8 @@ TEST(a_level_that_touches_a_threshold_is_passed_over)
         service.signals[NILAI_SIGNAL_COMPLAINT] = fading;
         service.signals_ms = TEST_START_MS;
         struct nilai_curve curve = nilai_risk_curve(&model, &customer, &service);
-        CHECK_EQ(nilai_deadline_search(&curve, NILAI_BAND_MEDIUM, TEST_START_MS / 1000,
+        struct nilai_terms terms = nilai_risk_terms(&curve, TEST_START_MS);
+        CHECK_EQ(nilai_deadline_search(&curve, NILAI_BAND_MEDIUM, &terms, TEST_START_MS / 1000,
                                        NILAI_TIME_MAX_MS / 1000),
                  NILAI_NEVER_S);
     }

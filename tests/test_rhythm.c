@@ -28,7 +28,8 @@ TEST(p_alive_and_silence_match_the_published_fit)
         struct nilai_posterior posterior = nilai_rhythm_posterior(&model, golden[i].x, golden[i].t_x);
         double silence = golden[i].T - golden[i].t_x;
         double z = nilai_rhythm_z(&posterior, 39, silence);
-        CHECK_NEAR(nilai_rhythm_p_alive(&posterior, silence), golden[i].p_alive, 1e-12);
+        struct nilai_silence silent = nilai_rhythm_silence(&posterior, silence);
+        CHECK_NEAR(nilai_rhythm_p_alive(&silent), golden[i].p_alive, 1e-12);
         CHECK_NEAR(1 / (1 + exp(-z)), golden[i].p_silent, 1e-12);
     }
 }
@@ -81,9 +82,10 @@ TEST(expected_days_match_the_integral)
         double t_x = x > 0 ? 300 * next_uniform(&seed) : 0, silence = 400 * next_uniform(&seed);
         struct nilai_posterior posterior = nilai_rhythm_posterior(&model, x, t_x);
         double expected = expected_by_integration(&model, x, t_x, silence, 365);
-        CHECK_NEAR(nilai_rhythm_expected_days(&model, &posterior, x, silence, 365), expected,
+        struct nilai_silence silent = nilai_rhythm_silence(&posterior, silence);
+        CHECK_NEAR(nilai_rhythm_expected_days(&model, x, &silent, 365), expected,
                    2e-6 * expected + 1e-9);
-        CHECK_NEAR(nilai_rhythm_expected_year(&model, &posterior, x, silence), expected,
+        CHECK_NEAR(nilai_rhythm_expected_year(&model, x, &silent), expected,
                    2e-6 * expected + 1e-9);
     }
 }
@@ -108,6 +110,14 @@ TEST(the_table_of_a_year_matches_the_formula)
             CHECK_NEAR(nilai_outlook_year(&model.outlook, &model.rhythm, x, past), exact, 1e-9 * exact);
         }
     }
+}
+
+/* By the formula: these models' tables are not filled. */
+static double expected_year(const struct nilai_model *model, const struct nilai_posterior *posterior,
+                            uint32_t x, double silence)
+{
+    struct nilai_silence silent = nilai_rhythm_silence(posterior, silence);
+    return nilai_rhythm_expected_days(model, x, &silent, NILAI_OUTLOOK_DAYS);
 }
 
 /* Goal: the two facts that deadlines rest on: z never falls, and rises by at most
@@ -137,10 +147,68 @@ TEST(z_rises_within_its_bound_and_expected_days_fall)
         CHECK(z2 >= z1 - rounding);
         CHECK(z2 - z1 <= most + rounding);
         if (i % 100 == 0 && model.rhythm.alpha > 1) {
-            double y1 = nilai_rhythm_expected_days(&model, &posterior, x, early, 365);
-            double y2 = nilai_rhythm_expected_days(&model, &posterior, x, later, 365);
+            double y1 = expected_year(&model, &posterior, x, early);
+            double y2 = expected_year(&model, &posterior, x, later);
             CHECK(y2 <= y1 * (1 + 1e-9));
         }
+    }
+}
+
+/* Goal: between two silences z rises by no less and no more than the slopes say, and at one silence
+ * they are its derivative: an interval that the search for a deadline discards has no deadline.
+ * Method: random parameters and pairs of silences, near and far; small differences. */
+TEST(z_rises_as_its_slopes_say)
+{
+    uint64_t seed = test_seed(6), strict = 0;
+    struct nilai_model model;
+    nilai_model_defaults(&model);
+    for (int i = 0; i < 100000; i++) {
+        model.rhythm.r = exp(6 * next_uniform(&seed) - 4);
+        model.rhythm.alpha = exp(6 * next_uniform(&seed));
+        model.rhythm.a = exp(6 * next_uniform(&seed) - 3);
+        model.rhythm.b = exp(6 * next_uniform(&seed) - 3);
+        model.ln_a = log(model.rhythm.a); /* all of what prepare derives that z needs */
+        uint32_t x = (uint32_t)exp(4 * next_uniform(&seed)) - 1;
+        double horizon = exp(6 * next_uniform(&seed)), t_x = exp(7 * next_uniform(&seed)) - 1;
+        struct nilai_posterior posterior = nilai_rhythm_posterior(&model, x, t_x);
+        double early = exp(7 * next_uniform(&seed)) - 1;
+        double later = early + exp(12 * next_uniform(&seed) - 4);
+        struct nilai_silence from = nilai_rhythm_silence(&posterior, early);
+        struct nilai_silence to = nilai_rhythm_silence(&posterior, later);
+        struct nilai_quiet from_quiet = nilai_rhythm_quiet(&posterior, horizon, &from);
+        struct nilai_quiet to_quiet = nilai_rhythm_quiet(&posterior, horizon, &to);
+
+        struct nilai_range slope
+            = nilai_rhythm_slope(&posterior, horizon, &from, &from_quiet, &to, &to_quiet);
+        double rise = to_quiet.z - from_quiet.z, days = later - early;
+        double rounding = 1e-12 * (1 + fabs(from_quiet.z) + fabs(to_quiet.z)) * (1 + posterior.s);
+        CHECK(slope.least >= 0);
+        CHECK(rise >= slope.least * days - rounding);
+        CHECK(rise <= slope.most * days + rounding);
+        strict += slope.least * days > 0.5 * rise && slope.most * days < 2 * rise;
+
+        struct nilai_range here
+            = nilai_rhythm_slope(&posterior, horizon, &from, &from_quiet, &from, &from_quiet);
+        double step = 1e-4 * from.past_days;
+        double derivative = (nilai_rhythm_z(&posterior, horizon, early + step) - from_quiet.z) / step;
+        CHECK(here.least == here.most);
+        CHECK_NEAR(here.least, derivative, 0.01 * here.least + 2 * rounding / step);
+    }
+    CHECK(strict > 20000);
+}
+
+/* Goal: what depends on the number of purchase days alone may be looked up. Method: histories
+ * on both sides of the table's end. */
+TEST(habits_match_their_formulas)
+{
+    struct nilai_model model = cdnow_sample();
+    for (uint32_t x = 0; x < NILAI_HABITS + 4; x++) {
+        struct nilai_rhythm rhythm = {.repeat_days = x, .last_day = (int32_t)x, .bought = true};
+        struct nilai_posterior posterior = nilai_rhythm_of(&model, &rhythm);
+        CHECK_NEAR(posterior.habit.ln_odds_now, log(model.rhythm.a / (model.rhythm.b + x)), 1e-14);
+        CHECK_NEAR(posterior.habit.gap, pow(2, 1 / posterior.s) - 1, 1e-14);
+        CHECK_NEAR(posterior.habit.ln_days, log(1 + (double)x), 1e-14);
+        CHECK_EQ(posterior.since_ms, x * (int64_t)NILAI_DAY_MS);
     }
 }
 
@@ -192,8 +260,8 @@ TEST(expected_days_fall_within_their_bound)
         double t_x = exp(7 * next_uniform(&seed)) - 1, early = exp(7 * next_uniform(&seed)) - 1;
         double later = early + exp(10 * next_uniform(&seed) - 4);
         struct nilai_posterior posterior = nilai_rhythm_posterior(&model, x, t_x);
-        double y1 = nilai_rhythm_expected_days(&model, &posterior, x, early, 365);
-        double y2 = nilai_rhythm_expected_days(&model, &posterior, x, later, 365);
+        double y1 = expected_year(&model, &posterior, x, early);
+        double y2 = expected_year(&model, &posterior, x, later);
         double least = pow((posterior.span + early) / (posterior.span + later), posterior.s + 1);
         CHECK(y2 >= y1 * least * (1 - 1e-9));
     }

@@ -78,7 +78,8 @@ static struct nilai_change next_change(struct nilai_customer *customer, bool is_
 
 static struct nilai_change band_change(struct nilai_customer *customer,
                                        const struct nilai_curve *curve,
-                                       const struct nilai_terms *terms, enum nilai_band band)
+                                       const struct nilai_terms *terms, enum nilai_band band,
+                                       double clv)
 {
     struct nilai_reason all[NILAI_REASONS_ALL];
     uint32_t count = nilai_risk_reasons(curve, terms, all);
@@ -87,12 +88,11 @@ static struct nilai_change band_change(struct nilai_customer *customer,
     change.to.band = (uint8_t)band;
     change.eta = terms->eta;
     change.risk = nilai_risk_of_eta(terms->eta);
-    change.silence_days = terms->silence_days;
+    change.silence_days = terms->silence.days;
     change.gap_days = curve->gap_days;
     change.repeat_days = customer->rhythm.repeat_days;
     change.span_days = customer->rhythm.last_day - customer->rhythm.first_day;
-    change.value_at_risk =
-        nilai_value_clv(curve->model, customer, customer->current_ms) * change.risk;
+    change.value_at_risk = clv * change.risk;
     change.reason_count = nilai_risk_main_reasons(all, count, change.reasons);
     return change;
 }
@@ -111,27 +111,26 @@ static struct nilai_change value_change(struct nilai_customer *customer, struct 
 
 /* The band at the current time. The first one, after the first purchase, is set without a word. */
 static uint32_t evaluate_band(struct nilai_customer *customer, const struct nilai_curve *curve,
-                              const struct nilai_terms *terms, struct nilai_change *change)
+                              const struct nilai_terms *terms, double clv,
+                              struct nilai_change *change)
 {
     bool first = customer->standing.band == NILAI_BAND_NONE;
     enum nilai_band own = first ? NILAI_BAND_LOW : (enum nilai_band)customer->standing.band;
     enum nilai_band band = nilai_risk_band(curve, own, terms);
     uint32_t written = 0;
     if (!first && band != own)
-        change[written++] = band_change(customer, curve, terms, band);
+        change[written++] = band_change(customer, curve, terms, band, clv);
     customer->standing.band = (uint8_t)band;
     return written;
 }
 
 static uint32_t evaluate_value(const struct nilai_model *model, struct nilai_customer *customer,
-                               struct nilai_change *change, double *clv)
+                               const struct nilai_worth *worth, struct nilai_change *change)
 {
-    struct nilai_worth worth = nilai_value_worth(model, customer, customer->current_ms);
-    struct nilai_standing to = nilai_value_standing(model, customer, &worth, customer->current_ms);
-    *clv = worth.clv_365;
+    struct nilai_standing to = nilai_value_standing(model, customer, worth, customer->current_ms);
     if (nilai_value_same(customer->standing, to))
         return 0;
-    *change = value_change(customer, to, &worth);
+    *change = value_change(customer, to, worth);
     customer->standing = to;
     return 1;
 }
@@ -146,49 +145,90 @@ static int64_t earlier(int64_t a, int64_t b)
 /* After an event or a change: what is cheap to know. The clock ends with the year 9999, and what
  * would come after it never does. */
 static void arm_bound(struct nilai_customer *customer, const struct nilai_curve *curve,
-                      const struct nilai_terms *terms, double clv)
+                      const struct nilai_terms *terms, const struct nilai_worth *worth)
 {
+    const struct nilai_model *model = curve->model;
     enum nilai_band band = (enum nilai_band)customer->standing.band;
-    int64_t bound_s =
-        earlier(nilai_deadline_bound(curve, band, terms, customer->current_ms),
-                nilai_value_bound(curve->model, customer, clv, customer->current_ms));
-    customer->wake_s = bound_s <= NILAI_TIME_MAX_MS / 1000 ? bound_s : NILAI_NEVER_S;
+    int64_t now_ms = customer->current_ms, limit_s = NILAI_TIME_MAX_MS / 1000;
+    int64_t bound_s = nilai_deadline_bound(curve, band, terms, now_ms);
+    bound_s = earlier(bound_s, nilai_value_next_rest_change(model, customer, &worth->year,
+                                                            now_ms / 1000, earlier(bound_s, limit_s)));
+    bound_s = earlier(bound_s, nilai_value_fall_bound(model, customer, &curve->posterior,
+                                                      &terms->silence, worth->clv_365, now_ms,
+                                                      earlier(bound_s, limit_s)));
+    customer->wake_s = bound_s <= limit_s ? bound_s : NILAI_NEVER_S;
 }
 
-/* The first change of anything in (after_s, limit_s]; NILAI_NEVER_S if there is none. Nothing
- * may have changed up to after_s. */
-static int64_t next_deadline(const struct nilai_customer *customer, const struct nilai_curve *curve,
-                             int64_t after_s, int64_t limit_s)
+/* What holds at one instant, if no event comes. */
+struct moment {
+    int64_t ms;
+    struct nilai_terms terms;
+    struct nilai_worth worth;
+};
+
+static struct moment moment_at(const struct nilai_curve *curve, const struct nilai_customer *customer,
+                               int64_t ms)
 {
-    enum nilai_band band = (enum nilai_band)customer->standing.band;
-    int64_t value_s = nilai_value_next_change(curve->model, customer, after_s, limit_s);
-    return earlier(value_s,
-                   nilai_deadline_search(curve, band, after_s, earlier(value_s, limit_s)));
+    struct nilai_terms terms = nilai_risk_terms(curve, ms);
+    return (struct moment){
+        ms, terms, nilai_value_worth_in(curve->model, customer, &terms.silence, ms)};
 }
 
-/* Where to begin to look: the customer's current second, or the bound if that is later. */
-static int64_t unchanged_until_s(const struct nilai_customer *customer)
+/* Moves the customer there: the band is judged at any time, value at events and check times. */
+static uint32_t change_at(struct nilai_customer *customer, const struct nilai_curve *curve,
+                          const struct moment *moment, bool is_check, struct nilai_change *changes)
 {
-    int64_t now_s = customer->current_ms / 1000;
-    return customer->wake_s > now_s ? customer->wake_s - 1 : now_s;
-}
-
-static uint32_t fire_at(const struct nilai_model *model, struct nilai_customer *customer,
-                        const struct nilai_curve *curve, int64_t second,
-                        struct nilai_change *changes)
-{
-    customer->current_ms = second * 1000;
-    struct nilai_terms terms = nilai_risk_terms(curve, customer->current_ms);
-    uint32_t written = evaluate_band(customer, curve, &terms, changes);
-    double clv;
-    if (nilai_value_is_check(model, customer, second))
-        written += evaluate_value(model, customer, changes + written, &clv);
-    else
-        clv = nilai_value_clv(model, customer, customer->current_ms);
-    NILAI_ASSERT(written > 0);
-
-    arm_bound(customer, curve, &terms, clv);
+    customer->current_ms = moment->ms;
+    uint32_t written =
+        evaluate_band(customer, curve, &moment->terms, moment->worth.clv_365, changes);
+    if (is_check)
+        written += evaluate_value(curve->model, customer, &moment->worth, changes + written);
+    arm_bound(customer, curve, &moment->terms, &moment->worth);
     return written;
+}
+static bool changes_at(const struct nilai_customer *customer, const struct nilai_curve *curve,
+                       const struct moment *moment, bool is_check)
+{
+    const struct nilai_standing *now = &customer->standing;
+    if (nilai_risk_band(curve, (enum nilai_band)now->band, &moment->terms) != now->band)
+        return true;
+    return is_check && !nilai_value_same(*now, nilai_value_standing(curve->model, customer,
+                                                                    &moment->worth, moment->ms));
+}
+
+/* Where to begin to look: at the bound, which is later than the current second. */
+static int64_t first_look_s(const struct nilai_customer *customer)
+{
+    int64_t next_s = customer->current_ms / 1000 + 1;
+    return customer->wake_s > next_s ? customer->wake_s : next_s;
+}
+
+/* The first change of anything after a moment at which nothing changes, up to the end of time;
+ * NILAI_NEVER_S if there is none. What costs least is looked at first: it limits what the rest must
+ * look at. */
+static int64_t next_deadline(const struct nilai_customer *customer, const struct nilai_curve *curve,
+                             const struct moment *moment)
+{
+    const struct nilai_model *model = curve->model;
+    enum nilai_band band = (enum nilai_band)customer->standing.band;
+    int64_t after_s = moment->ms / 1000, limit_s = NILAI_TIME_MAX_MS / 1000;
+    int64_t rest_s = nilai_value_next_rest_change(model, customer, &moment->worth.year, after_s, limit_s);
+    int64_t band_s = nilai_deadline_search(curve, band, &moment->terms, after_s, earlier(rest_s, limit_s));
+    int64_t first_s = earlier(rest_s, band_s);
+    int64_t fall_s = nilai_value_next_fall(model, customer, &curve->posterior, after_s,
+                                           earlier(first_s, limit_s));
+    return earlier(first_s, fall_s);
+}
+
+/* The first deadline at or after the first look, and what holds then, in *moment. */
+static int64_t find_deadline(const struct nilai_customer *customer, const struct nilai_curve *curve,
+                             struct moment *moment)
+{
+    int64_t look_s = first_look_s(customer);
+    *moment = moment_at(curve, customer, look_s * 1000);
+    if (changes_at(customer, curve, moment, nilai_value_is_check(curve->model, customer, look_s)))
+        return look_s;
+    return next_deadline(customer, curve, moment);
 }
 
 uint32_t nilai_customer_fire(const struct nilai_model *model, struct nilai_customer *customer,
@@ -202,12 +242,18 @@ uint32_t nilai_customer_fire(const struct nilai_model *model, struct nilai_custo
     NILAI_ASSERT(customer->rhythm.bought);
 
     struct nilai_curve curve = nilai_risk_curve(model, customer, service);
-    int64_t deadline_s =
-        next_deadline(customer, &curve, unchanged_until_s(customer), NILAI_TIME_MAX_MS / 1000);
-    if (deadline_s <= clock_s)
-        return fire_at(model, customer, &curve, deadline_s, changes);
-    customer->wake_s = deadline_s; /* the bound came too early; this one is exact */
-    return 0;
+    struct moment moment;
+    int64_t deadline_s = find_deadline(customer, &curve, &moment);
+    if (deadline_s > clock_s) {
+        customer->wake_s = deadline_s; /* the bound came too early; this one is exact */
+        return 0;
+    }
+    if (moment.ms != deadline_s * 1000)
+        moment = moment_at(&curve, customer, deadline_s * 1000);
+    uint32_t written = change_at(customer, &curve, &moment,
+                                 nilai_value_is_check(model, customer, deadline_s), changes);
+    NILAI_ASSERT(written > 0);
+    return written;
 }
 
 int64_t nilai_customer_next_deadline_s(const struct nilai_model *model,
@@ -217,7 +263,8 @@ int64_t nilai_customer_next_deadline_s(const struct nilai_model *model,
     if (!customer->rhythm.bought || customer->wake_s == NILAI_NEVER_S)
         return NILAI_NEVER_S;
     struct nilai_curve curve = nilai_risk_curve(model, customer, service);
-    return next_deadline(customer, &curve, unchanged_until_s(customer), NILAI_TIME_MAX_MS / 1000);
+    struct moment moment;
+    return find_deadline(customer, &curve, &moment);
 }
 
 /* ---- events ---- */
@@ -317,12 +364,8 @@ static uint32_t evaluate(const struct nilai_model *model, struct nilai_customer 
     if (!customer->rhythm.bought)
         return 0;
     struct nilai_curve curve = nilai_risk_curve(model, customer, service);
-    struct nilai_terms terms = nilai_risk_terms(&curve, customer->current_ms);
-    uint32_t written = evaluate_band(customer, &curve, &terms, changes);
-    double clv;
-    written += evaluate_value(model, customer, changes + written, &clv);
-    arm_bound(customer, &curve, &terms, clv);
-    return written;
+    struct moment moment = moment_at(&curve, customer, customer->current_ms);
+    return change_at(customer, &curve, &moment, true, changes);
 }
 
 uint32_t nilai_customer_apply(const struct nilai_model *model, struct nilai_customer *customer,

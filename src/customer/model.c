@@ -65,6 +65,15 @@ static double logit(double risk)
     return log(risk) - log1p(-risk);
 }
 
+struct nilai_habit nilai_model_habit(const struct nilai_model *model, uint32_t repeat_days)
+{
+    return (struct nilai_habit){
+        .ln_odds_now = model->ln_a - log(model->rhythm.b + repeat_days),
+        .gap = expm1(M_LN2 / (model->rhythm.r + repeat_days)),
+        .ln_days = log1p(repeat_days),
+    };
+}
+
 enum nilai_status nilai_model_prepare(struct nilai_model *model, struct nilai_error *error)
 {
     if (isnan(model->spend_gamma))
@@ -103,6 +112,8 @@ enum nilai_status nilai_model_prepare(struct nilai_model *model, struct nilai_er
             return nilai_error_set(error, NILAI_CONFIG, "%s", relations[i].claim);
 
     model->ln_a = log(fit->a);
+    for (uint32_t x = 0; x < NILAI_HABITS; x++)
+        model->habits[x] = nilai_model_habit(model, x);
     model->eta_medium_up = logit(model->medium_up);
     model->eta_medium_down = logit(model->medium_down);
     model->eta_high_up = logit(model->high_up);

@@ -76,10 +76,11 @@ struct nilai_ring_sums nilai_ring_sums(const struct nilai_ring *ring, int32_t pe
 {
     NILAI_ASSERT(period >= ring->newest);
     struct nilai_ring_sums sums = {0};
+    int slot = slot_of(ring->newest);
     for (int32_t p = ring->newest; p > period - NILAI_PERIODS && holds(ring, p); p--) {
-        int slot = slot_of(p);
         sums.net += ring->nets[slot];
         sums.purchase_days += ring->purchase_days[slot];
+        slot = slot == 0 ? NILAI_PERIODS - 1 : slot - 1;
     }
     return sums;
 }

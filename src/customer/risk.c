@@ -19,10 +19,9 @@ struct nilai_curve nilai_risk_curve(const struct nilai_model *model,
         .model = model,
         .service = service,
         .posterior = nilai_rhythm_of(model, rhythm),
-        .base = model->risk_b0 + model->risk_bx * log1p(rhythm->repeat_days),
-        .last_day_start_ms = nilai_model_day_start_ms(model, rhythm->last_day),
-        .high_allowed = rhythm->repeat_days > 0 || model->one_time_high,
+                .high_allowed = rhythm->repeat_days > 0 || model->one_time_high,
     };
+    curve.base = model->risk_b0 + model->risk_bx * curve.posterior.habit.ln_days;
     curve.gap_days = nilai_rhythm_gap_days(&curve.posterior);
     if (service != NULL) {
         curve.support = nilai_signals_support(service);
@@ -39,18 +38,15 @@ static double clamp(double value, double limit)
 struct nilai_terms nilai_risk_terms(const struct nilai_curve *curve, int64_t ms)
 {
     const struct nilai_model *model = curve->model;
-    int64_t silence_ms = ms - curve->last_day_start_ms;
-    struct nilai_terms terms = {
-        .silence_days = silence_ms > 0 ? (double)silence_ms / NILAI_DAY_MS : 0,
-    };
-    terms.z = nilai_rhythm_z(&curve->posterior, model->horizon_days, terms.silence_days);
+    struct nilai_terms terms = {.silence = nilai_rhythm_silence_at(&curve->posterior, ms)};
+    terms.quiet = nilai_rhythm_quiet(&curve->posterior, model->horizon_days, &terms.silence);
     if (curve->service != NULL) {
         terms.fade = nilai_signals_fade(model, ms - curve->service->signals_ms);
         terms.support = clamp(curve->support * terms.fade, model->cap_support);
         terms.survey = clamp(curve->survey * terms.fade, model->cap_survey);
         terms.overdue = nilai_tickets_overdue(model, curve->service, ms);
     }
-    terms.eta = curve->base + model->risk_bz * terms.z + nilai_risk_service(&terms);
+    terms.eta = curve->base + model->risk_bz * terms.quiet.z + nilai_risk_service(&terms);
     return terms;
 }
 
@@ -66,7 +62,7 @@ double nilai_risk_cause_min(const struct nilai_model *model)
 
 bool nilai_risk_has_cause(const struct nilai_curve *curve, const struct nilai_terms *terms)
 {
-    return terms->silence_days >= curve->gap_days ||
+    return terms->silence.days >= curve->gap_days ||
            nilai_risk_service(terms) >= nilai_risk_cause_min(curve->model);
 }
 
@@ -131,7 +127,7 @@ uint32_t nilai_risk_reasons(const struct nilai_curve *curve, const struct nilai_
     double z0 = nilai_rhythm_z(&curve->posterior, model->horizon_days, 0);
     double habit = model->risk_bz * z0 + curve->base - model->risk_b0;
 
-    insert(reasons, &count, NILAI_REASON_SILENCE, model->risk_bz * (terms->z - z0));
+    insert(reasons, &count, NILAI_REASON_SILENCE, model->risk_bz * (terms->quiet.z - z0));
     insert(reasons, &count, habit >= 0 ? NILAI_REASON_BUYS_RARELY : NILAI_REASON_BUYS_OFTEN, habit);
     if (curve->service == NULL)
         return count;

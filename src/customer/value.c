@@ -14,6 +14,10 @@ enum {
     NEW_AGE_DAYS = 90,
 };
 
+/* The days of the calendar that are check times: those on which the first purchase is so many days
+ * ago. */
+static const int32_t ages[] = {NEW_AGE_DAYS + 1, LOYAL_AGE_DAYS};
+
 static const double keep = 0.9; /* an own cut is left only below this much of it */
 
 double nilai_value_spend(const struct nilai_model *model, double days, double total)
@@ -37,14 +41,16 @@ static double spend_of(const struct nilai_model *model, const struct nilai_custo
                              total > 0 ? (double)total / NILAI_MONEY_UNIT : 0);
 }
 
-double nilai_value_clv(const struct nilai_model *model, const struct nilai_customer *customer,
-                       int64_t ms)
+/* clv_365 by silence: margin and spend do not depend on it. */
+static double clv_of(const struct nilai_model *model, const struct nilai_customer *customer,
+                     double spend, const struct nilai_silence *silence)
 {
-    const struct nilai_rhythm *rhythm = &customer->rhythm;
-    struct nilai_posterior posterior = nilai_rhythm_of(model, rhythm);
-    double days = nilai_rhythm_expected_year(model, &posterior, rhythm->repeat_days,
-                                             nilai_rhythm_silence_days(model, rhythm, ms));
-    return margin_of(model, customer) * spend_of(model, customer) * days;
+    return spend * nilai_rhythm_expected_year(model, customer->rhythm.repeat_days, silence);
+}
+
+static double net_spend_of(const struct nilai_model *model, const struct nilai_customer *customer)
+{
+    return margin_of(model, customer) * spend_of(model, customer);
 }
 
 static int32_t period_at(const struct nilai_model *model, const struct nilai_customer *customer,
@@ -53,16 +59,31 @@ static int32_t period_at(const struct nilai_model *model, const struct nilai_cus
     return nilai_ring_period(&customer->ring, nilai_model_day(model, ms));
 }
 
+struct nilai_ring_sums nilai_value_year(const struct nilai_model *model,
+                                        const struct nilai_customer *customer, int64_t ms)
+{
+    return nilai_ring_sums(&customer->ring, period_at(model, customer, ms));
+}
+
+struct nilai_worth nilai_value_worth_in(const struct nilai_model *model,
+                                        const struct nilai_customer *customer,
+                                        const struct nilai_silence *silence, int64_t ms)
+{
+    struct nilai_ring_sums year = nilai_value_year(model, customer, ms);
+    return (struct nilai_worth){
+        .clv_365 = clv_of(model, customer, net_spend_of(model, customer), silence),
+        .net_year = nilai_ring_net(&year),
+        .purchase_days_year = year.purchase_days,
+        .year = year,
+    };
+}
+
 struct nilai_worth nilai_value_worth(const struct nilai_model *model,
                                      const struct nilai_customer *customer, int64_t ms)
 {
-    struct nilai_ring_sums sums =
-        nilai_ring_sums(&customer->ring, period_at(model, customer, ms));
-    return (struct nilai_worth){
-        .clv_365 = nilai_value_clv(model, customer, ms),
-        .net_year = nilai_ring_net(&sums),
-        .purchase_days_year = sums.purchase_days,
-    };
+    struct nilai_posterior posterior = nilai_rhythm_of(model, &customer->rhythm);
+    struct nilai_silence silence = nilai_rhythm_silence_at(&posterior, ms);
+    return nilai_value_worth_in(model, customer, &silence, ms);
 }
 
 static enum nilai_tier tier_of(const struct nilai_model *model, enum nilai_tier own, double clv)
@@ -136,7 +157,7 @@ bool nilai_value_is_check(const struct nilai_model *model, const struct nilai_cu
     if (day_start_s(model, day) != second)
         return false;
     return nilai_ring_first_day(&customer->ring, nilai_ring_period(&customer->ring, day)) == day ||
-           day - first_day == NEW_AGE_DAYS + 1 || day - first_day == LOYAL_AGE_DAYS;
+           day - first_day == ages[0] || day - first_day == ages[1];
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -166,7 +187,6 @@ static bool rest_differs(const struct nilai_customer *customer, const struct nil
 static int32_t first_day_of_age(const struct nilai_customer *customer,
                                 const struct nilai_ring_sums *sums, int32_t after, int32_t before)
 {
-    static const int32_t ages[] = {NEW_AGE_DAYS + 1, LOYAL_AGE_DAYS};
     for (size_t i = 0; i < NILAI_ARRAY_LEN(ages); i++) {
         int32_t day = customer->rhythm.first_day + ages[i];
         if (day > after && day < before && rest_differs(customer, sums, ages[i]))
@@ -175,23 +195,26 @@ static int32_t first_day_of_age(const struct nilai_customer *customer,
     return before;
 }
 
-/* The first check time after a day at which all but clv_365 differs; NILAI_NEVER_S. */
-static int64_t first_rest_change(const struct nilai_model *model,
-                                 const struct nilai_customer *customer, int32_t after_day)
+int64_t nilai_value_next_rest_change(const struct nilai_model *model,
+                                     const struct nilai_customer *customer,
+                                     const struct nilai_ring_sums *year, int64_t after_s,
+                                     int64_t limit_s)
 {
     const struct nilai_ring *ring = &customer->ring;
+    int32_t after_day = nilai_model_day(model, after_s * 1000);
+    int32_t limit_day = nilai_model_day(model, limit_s * 1000);
     int32_t period = nilai_ring_period(ring, after_day), empty = nilai_ring_empty_from(ring);
-    struct nilai_ring_sums sums = nilai_ring_sums(ring, period);
-    while (period < empty) {
+    struct nilai_ring_sums sums = *year;
+    while (period < empty && after_day < limit_day) {
         int32_t next_day = nilai_ring_first_day(ring, ++period);
         int32_t day = first_day_of_age(customer, &sums, after_day, next_day);
-        if (day < next_day)
-            return day_start_s(model, day);
-        struct nilai_ring_sums leaving = nilai_ring_of_period(ring, period - NILAI_PERIODS);
-        sums.net -= leaving.net;
-        sums.purchase_days -= leaving.purchase_days;
-        if (rest_differs(customer, &sums, next_day - customer->rhythm.first_day))
-            return day_start_s(model, next_day);
+        if (day == next_day) {
+            struct nilai_ring_sums leaving = nilai_ring_of_period(ring, period - NILAI_PERIODS);
+            sums.net -= leaving.net;
+            sums.purchase_days -= leaving.purchase_days;
+        }
+        if (day < next_day || rest_differs(customer, &sums, next_day - customer->rhythm.first_day))
+            return day <= limit_day ? day_start_s(model, day) : NILAI_NEVER_S;
         after_day = next_day;
     }
     return NILAI_NEVER_S; /* an empty ring: lapsed, at whatever age */
@@ -208,80 +231,111 @@ static double least_clv(const struct nilai_model *model, const struct nilai_cust
     return least;
 }
 
-/* The check times in order: number 0 is the first after `after_s`. Beyond the calendar's two days
- * only period starts are left, so that far ones are found without counting. */
+/* The first check time after a second. */
 static int64_t next_check_time(const struct nilai_model *model,
                                const struct nilai_customer *customer, int64_t after_s)
 {
     int32_t period = period_at(model, customer, after_s * 1000);
     int64_t next = period_start_s(model, customer, period + 1);
-    int64_t not_new = day_start_s(model, customer->rhythm.first_day + NEW_AGE_DAYS + 1);
-    int64_t loyal = day_start_s(model, customer->rhythm.first_day + LOYAL_AGE_DAYS);
-    if (not_new > after_s)
-        next = earlier(next, not_new);
-    return loyal > after_s ? earlier(next, loyal) : next;
-}
-
-/* The first check time in (after_s, limit_s] by which clv_365 has fallen below `least`. */
-static int64_t first_fall(const struct nilai_model *model, const struct nilai_customer *customer,
-                          double least, int64_t after_s, int64_t limit_s)
-{
-    if (least <= 0 || limit_s <= after_s ||
-        nilai_value_clv(model, customer, limit_s * 1000) >= least)
-        return NILAI_NEVER_S;
-    /* Halve the time itself, then take the first check time at or after the fall. */
-    int64_t above_s = after_s, below_s = limit_s;
-    while (below_s - above_s > NILAI_DAY_S) {
-        int64_t middle_s = above_s + (below_s - above_s) / 2;
-        if (nilai_value_clv(model, customer, middle_s * 1000) < least)
-            below_s = middle_s;
-        else
-            above_s = middle_s;
+    for (size_t i = 0; i < NILAI_ARRAY_LEN(ages); i++) {
+        int64_t age_s = day_start_s(model, customer->rhythm.first_day + ages[i]);
+        if (age_s > after_s)
+            next = earlier(next, age_s);
     }
-    int64_t check_s = next_check_time(model, customer, above_s);
-    while (check_s <= limit_s && nilai_value_clv(model, customer, check_s * 1000) >= least)
-        check_s = next_check_time(model, customer, check_s);
-    return check_s <= limit_s ? check_s : NILAI_NEVER_S;
+    return next;
 }
 
-int64_t nilai_value_next_change(const struct nilai_model *model,
-                                const struct nilai_customer *customer, int64_t after_s,
-                                int64_t limit_s)
+/* clv_365 at later instants, if no event comes, against what it must not fall below. */
+struct decline {
+    const struct nilai_model *model;
+    const struct nilai_customer *customer;
+    const struct nilai_posterior *posterior;
+    double spend, least;
+};
+
+static bool has_fallen(const struct decline *decline, int64_t second)
 {
-    int64_t rest_s =
-        first_rest_change(model, customer, nilai_model_day(model, after_s * 1000));
-    int64_t fall_s = first_fall(model, customer, least_clv(model, customer), after_s,
-                                earlier(rest_s, limit_s));
-    int64_t change_s = earlier(rest_s, fall_s);
-    return change_s <= limit_s ? change_s : NILAI_NEVER_S;
+    struct nilai_silence silence = nilai_rhythm_silence_at(decline->posterior, second * 1000);
+    return clv_of(decline->model, decline->customer, decline->spend, &silence) < decline->least;
+}
+
+static bool has_fallen_by(const struct decline *decline, int32_t period)
+{
+    return has_fallen(decline, period_start_s(decline->model, decline->customer, period));
+}
+
+/* The first period in (above, below] at whose start it has fallen; below + 1 if there is none. A
+ * fall that comes is mostly near, even where `below` is thousands of years away. */
+static int32_t first_fallen_period(const struct decline *decline, int32_t above, int32_t below)
+{
+    if (above >= below || !has_fallen_by(decline, below))
+        return below + 1;
+    for (int32_t step = 1; step < below - above; step *= 2) {
+        if (has_fallen_by(decline, above + step)) {
+            below = above + step;
+            break;
+        }
+        above += step;
+    }
+    while (below - above > 1) {
+        int32_t middle = above + (below - above) / 2;
+        if (has_fallen_by(decline, middle))
+            below = middle;
+        else
+            above = middle;
+    }
+    return below;
+}
+
+int64_t nilai_value_next_fall(const struct nilai_model *model, const struct nilai_customer *customer,
+                              const struct nilai_posterior *posterior, int64_t after_s,
+                              int64_t limit_s)
+{
+    struct decline decline = {model, customer, posterior, 0, least_clv(model, customer)};
+    if (decline.least <= 0 || after_s >= limit_s)
+        return NILAI_NEVER_S;
+    decline.spend = net_spend_of(model, customer);
+
+    int32_t last = period_at(model, customer, limit_s * 1000);
+    int32_t period = first_fallen_period(&decline, period_at(model, customer, after_s * 1000), last);
+    int64_t before_s = period_start_s(model, customer, period - 1);
+    int64_t fall_s = period <= last ? period_start_s(model, customer, period) : NILAI_NEVER_S;
+    for (size_t i = 0; i < NILAI_ARRAY_LEN(ages); i++) {
+        int64_t age_s = day_start_s(model, customer->rhythm.first_day + ages[i]);
+        if (age_s > after_s && age_s > before_s && age_s < fall_s && age_s <= limit_s &&
+            has_fallen(&decline, age_s))
+            fall_s = age_s;
+    }
+    return fall_s;
 }
 
 /*
  * How long clv_365 surely stays above: P(alive) falls by no more than the power s of R + D, and the
  * expectation of who is alive by no more than its first power, for it is concave in T / (R + D).
  */
-static int64_t earliest_fall_s(const struct nilai_model *model, const struct nilai_customer *customer,
-                               double clv, double least, int64_t now_ms)
+static int64_t earliest_fall_s(const struct nilai_silence *silence, double power, double ratio,
+                               int64_t now_ms)
 {
-    struct nilai_posterior posterior = nilai_rhythm_of(model, &customer->rhythm);
-    double past = posterior.span + nilai_rhythm_silence_days(model, &customer->rhythm, now_ms);
-    double days = past * expm1(log(clv / least) / (posterior.s + 1));
+    double days = silence->past_days * expm1(log(ratio) / power);
     if (!(days * NILAI_DAY_MS < (double)(NILAI_TIME_MAX_MS - now_ms)))
         return NILAI_NEVER_S;
     return days > 0 ? (now_ms + (int64_t)(days * NILAI_DAY_MS)) / 1000 : now_ms / 1000;
 }
 
-int64_t nilai_value_bound(const struct nilai_model *model, const struct nilai_customer *customer,
-                          double clv, int64_t now_ms)
+int64_t nilai_value_fall_bound(const struct nilai_model *model,
+                               const struct nilai_customer *customer,
+                               const struct nilai_posterior *posterior,
+                               const struct nilai_silence *silence, double clv, int64_t now_ms,
+                               int64_t limit_s)
 {
-    double least = least_clv(model, customer);
-    int64_t rest_s = first_rest_change(model, customer, nilai_model_day(model, now_ms));
-    if (least <= 0)
-        return rest_s;
-    int64_t fall_s = earliest_fall_s(model, customer, clv, least, now_ms);
-    if (fall_s == NILAI_NEVER_S || fall_s >= rest_s)
-        return rest_s;
-    return earlier(rest_s, next_check_time(model, customer, fall_s - 1 > now_ms / 1000
-                                                                ? fall_s - 1
-                                                                : now_ms / 1000));
+    double least = least_clv(model, customer), power = posterior->s + 1;
+    double days = (double)(limit_s * 1000 - now_ms) / NILAI_DAY_MS;
+    /* No power of 1 + y grows by more than its multiple of y, in logarithms, and ln c >= 1 - 1/c:
+     * most who have far to fall, or not long to wait, are told so without a logarithm. */
+    if (least <= 0 || power * days * clv <= silence->past_days * (clv - least))
+        return NILAI_NEVER_S;
+    int64_t now_s = now_ms / 1000, fall_s = earliest_fall_s(silence, power, clv / least, now_ms);
+    if (fall_s > limit_s)
+        return NILAI_NEVER_S;
+    return next_check_time(model, customer, fall_s - 1 > now_s ? fall_s - 1 : now_s);
 }

@@ -197,7 +197,7 @@ static void encode_buyer(struct nilai_encoder *encoder, const struct nilai_model
     uint32_t count = nilai_risk_reasons(&curve, &terms, reasons);
     const struct nilai_rhythm *rhythm = &customer->rhythm;
     const struct nilai_explain_facts facts = {
-        .silence_days = terms.silence_days,
+        .silence_days = terms.silence.days,
         .gap_days = curve.gap_days,
         .purchase_days = rhythm->repeat_days + 1,
         .span_days = rhythm->last_day - rhythm->first_day,
@@ -207,7 +207,7 @@ static void encode_buyer(struct nilai_encoder *encoder, const struct nilai_model
     nilai_encode_fixed(encoder, "risk", nilai_risk_of_eta(terms.eta));
     nilai_encode_fixed(encoder, "eta", terms.eta);
     encode_reasons(encoder, reasons, count, &facts);
-    nilai_encode_fixed(encoder, "silence_days", terms.silence_days);
+    nilai_encode_fixed(encoder, "silence_days", terms.silence.days);
     nilai_encode_int(encoder, "repeat_days", rhythm->repeat_days);
     encode_name(encoder, "segment", nilai_segment_names[customer->standing.segment]);
     encode_name(encoder, "tier", nilai_tier_names[customer->standing.tier]);

@@ -7,9 +7,13 @@
  *   pays for. It rests on three facts: z rises by at most (s + 1) * ln of the growth of
  *   R + D; whatever is positive among the service terms fades no faster than by half every
  *   half-life; and nothing jumps before the next ticket becomes overdue.
- * - the exact search, paid when the clock has reached the bound: between breakpoints every
- *   piece of eta is monotone, so the values at both ends of an interval bound it inside;
- *   intervals in which the band cannot change are discarded, others halved, the left first.
+ * - the exact search, paid when the clock has reached the bound. Between breakpoints every term
+ *   of eta is monotone and its slope is limited by what holds at both ends (rhythm.h), so the ends
+ *   of an interval say what eta can be inside: no more than its ends where the slope has one sign,
+ *   no more than a tent over them else. Intervals in which the band cannot change are discarded,
+ *   others divided, the left first. Where to divide is only a guess, by Newton's method on
+ *   ln(R + D): a good guess leaves next to nothing to do, a bad one costs time, and neither can
+ *   make the answer wrong. After a few guesses intervals are halved.
  */
 #ifndef NILAI_CUSTOMER_DEADLINE_H
 #define NILAI_CUSTOMER_DEADLINE_H
@@ -21,8 +25,9 @@
 int64_t nilai_deadline_bound(const struct nilai_curve *curve, enum nilai_band band,
                              const struct nilai_terms *terms, int64_t now_ms);
 
-/* The first second in (after_s, limit_s] at which the band is not `band`; NILAI_NEVER_S if none. */
-int64_t nilai_deadline_search(const struct nilai_curve *curve, enum nilai_band band, int64_t after_s,
-                              int64_t limit_s);
+/* The first second in (after_s, limit_s] at which the band is not `band`; NILAI_NEVER_S if none.
+ * `terms` are those at after_s, where the band is `band`. */
+int64_t nilai_deadline_search(const struct nilai_curve *curve, enum nilai_band band,
+                              const struct nilai_terms *terms, int64_t after_s, int64_t limit_s);
 
 #endif

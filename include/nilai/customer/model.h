@@ -12,7 +12,11 @@
 
 #include "nilai/customer/outlook.h"
 
-enum { NILAI_DAY_S = 86400, NILAI_DAY_MS = 86400 * 1000 };
+enum {
+    NILAI_DAY_S = 86400,
+    NILAI_DAY_MS = 86400 * 1000,
+    NILAI_HABITS = 64, /* rows: x below this */
+};
 
 /* One reason code a row; which group it belongs to and its default weight stand in
  * signals.c, in one table. */
@@ -37,6 +41,13 @@ enum nilai_signal {
     NILAI_SIGNALS,
 };
 
+/* What follows from the number of purchase days alone: x = that number - 1, s = r + x. */
+struct nilai_habit {
+    double ln_odds_now; /* ln(a / (b + x)): the log odds of having left with no silence yet */
+    double gap;         /* 2^(1/s) - 1: the median gap, in spans R */
+    double ln_days;     /* ln(1 + x) */
+};
+
 struct nilai_model {
     char name[65];
     char currency[4]; /* the base currency */
@@ -59,6 +70,7 @@ struct nilai_model {
 
     /* Derived by prepare. */
     double ln_a;
+    struct nilai_habit habits[NILAI_HABITS];
     double eta_medium_up, eta_medium_down, eta_high_up, eta_high_down; /* log odds */
     struct nilai_outlook outlook;
 };
@@ -70,6 +82,9 @@ void nilai_model_defaults(struct nilai_model *model);
  * NILAI_CONFIG names the settings that contradict each other. */
 NILAI_MUST_CHECK enum nilai_status nilai_model_prepare(struct nilai_model *model,
                                                        struct nilai_error *error);
+
+/* By the formulas; `habits` of the model holds the first of them. */
+struct nilai_habit nilai_model_habit(const struct nilai_model *model, uint32_t repeat_days);
 
 /* The day of an instant: floor((ts + day_offset) / 86400 s). */
 int32_t nilai_model_day(const struct nilai_model *model, int64_t ms);

@@ -21,7 +21,27 @@
 struct nilai_posterior {
     double s;           /* r + x */
     double span;        /* R = alpha + t_x, days */
-    double ln_odds_now; /* ln(a / (b + x)): the log odds of having left at D = 0 */
+    struct nilai_habit habit;
+    int64_t since_ms; /* silence is counted from here: the start of the last purchase day */
+};
+
+/* What a silence of D days says. */
+struct nilai_silence {
+    double days;      /* D */
+    double past_days; /* R + D */
+    double ln_left;   /* ld: log odds of having left */
+    double left;      /* e^ld; infinity is possible */
+};
+
+/* How likely the silence goes on. */
+struct nilai_quiet {
+    double silent; /* e^lS: who is still there does not buy for so long */
+    double buys;   /* 1 - e^lS */
+    double z;      /* log odds of no purchase */
+};
+
+struct nilai_range {
+    double least, most;
 };
 
 enum nilai_day_seen { NILAI_DAY_SEEN, NILAI_DAY_NEW, NILAI_DAY_NEW_UNSURE };
@@ -35,32 +55,40 @@ struct nilai_posterior nilai_rhythm_posterior(const struct nilai_model *model, u
 struct nilai_posterior nilai_rhythm_of(const struct nilai_model *model,
                                        const struct nilai_rhythm *rhythm);
 
-/* D at an instant: days, a fraction, never below 0. */
-double nilai_rhythm_silence_days(const struct nilai_model *model, const struct nilai_rhythm *rhythm,
-                                 int64_t ms);
-
 /* The customer's own median gap between purchase days, days. */
 double nilai_rhythm_gap_days(const struct nilai_posterior *posterior);
 
-/* ld: log odds of having left. */
-double nilai_rhythm_log_odds_left(const struct nilai_posterior *posterior, double silence_days);
+struct nilai_silence nilai_rhythm_silence(const struct nilai_posterior *posterior,
+                                          double silence_days);
 
-/* z: log odds of no purchase within `horizon_days`. */
+/* At an instant: D in days, a fraction, never below 0. */
+struct nilai_silence nilai_rhythm_silence_at(const struct nilai_posterior *posterior, int64_t ms);
+
+/* Within `horizon_days` from then on. */
+struct nilai_quiet nilai_rhythm_quiet(const struct nilai_posterior *posterior, double horizon_days,
+                                      const struct nilai_silence *silence);
+
+/* z at a silence. */
 double nilai_rhythm_z(const struct nilai_posterior *posterior, double horizon_days,
                       double silence_days);
 
-double nilai_rhythm_p_alive(const struct nilai_posterior *posterior, double silence_days);
+/* dz/dD, a day, from one silence to a longer one; or at one, if both are the same. */
+struct nilai_range nilai_rhythm_slope(const struct nilai_posterior *posterior, double horizon_days,
+                                      const struct nilai_silence *from,
+                                      const struct nilai_quiet *from_quiet,
+                                      const struct nilai_silence *to,
+                                      const struct nilai_quiet *to_quiet);
+
+double nilai_rhythm_p_alive(const struct nilai_silence *silence);
 
 /* E[Y(T)]: expected purchase days in the next `days`. Never rises as silence grows: the rate of
  * a customer who is still there is Gamma(s, R + D), which falls stochastically in D, and so does
  * the chance that they are. */
-double nilai_rhythm_expected_days(const struct nilai_model *model,
-                                  const struct nilai_posterior *posterior, uint32_t repeat_days,
-                                  double silence_days, double days);
+double nilai_rhythm_expected_days(const struct nilai_model *model, uint32_t repeat_days,
+                                  const struct nilai_silence *silence, double days);
 
 /* The same for a year, from the table: what every event pays for. */
-double nilai_rhythm_expected_year(const struct nilai_model *model,
-                                  const struct nilai_posterior *posterior, uint32_t repeat_days,
-                                  double silence_days);
+double nilai_rhythm_expected_year(const struct nilai_model *model, uint32_t repeat_days,
+                                  const struct nilai_silence *silence);
 
 #endif

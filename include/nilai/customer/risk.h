@@ -20,14 +20,13 @@ struct nilai_curve {
     double base;         /* b0 + bx * ln(1 + x) */
     double gap_days;     /* silence of a present cause */
     double support, survey; /* at signals_ms, not clamped */
-    int64_t last_day_start_ms;
     bool high_allowed;
 };
 
 /* The terms of eta at one instant. */
 struct nilai_terms {
-    double silence_days;
-    double z;
+    struct nilai_silence silence;
+    struct nilai_quiet quiet;
     double fade;                     /* since signals_ms */
     double support, survey, overdue; /* support and survey clamped */
     double eta;
