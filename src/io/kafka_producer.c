@@ -9,12 +9,29 @@
 #include "kafka_trouble.h"
 #include "nilai/base/clock.h"
 
-enum { METADATA_ATTEMPT_MS = 3000, METADATA_PAUSE_MS = 100, PURGE_MS = 1000 };
+enum {
+    METADATA_ATTEMPT_MS = 3000,
+    METADATA_PAUSE_MS = 100,
+    PURGE_MS = 1000,
+    BATCH_MESSAGES = 256,
+    BATCH_BYTES = 64 * 1024,
+    ALONE_BYTES = BATCH_BYTES / 16,
+};
+
+/* Messages of one topic that the library does not have yet, with a copy of what they hold. A
+ * message is kept until the library has taken it; the bytes are freed when all are taken. */
+struct batch {
+    rd_kafka_topic_t *topic;
+    size_t count, bytes;
+    rd_kafka_message_t messages[BATCH_MESSAGES];
+    char data[BATCH_BYTES];
+};
 
 struct nilai_kafka_producer {
     rd_kafka_t *client;
-    rd_kafka_topic_t *topics[NILAI_INPUT_TOPICS_MAX];
+    struct batch *batches; /* one a topic */
     size_t topic_count;
+    int32_t partition_count;
     struct nilai_kafka_producer_counts counts;
     enum nilai_status failure; /* of the first message that was given up */
     struct nilai_error reason;
@@ -61,42 +78,152 @@ static void note_fatal(struct nilai_kafka_producer *producer)
                                             "kafka: %s", text);
 }
 
-enum nilai_status nilai_kafka_producer_poll(struct nilai_kafka_producer *producer, int timeout_ms,
-                                            struct nilai_error *error)
+/* The library does not take this message, today or tomorrow. */
+static void note_refusal(struct nilai_kafka_producer *producer, const rd_kafka_topic_t *topic,
+                         rd_kafka_resp_err_t code, size_t size)
 {
-    rd_kafka_poll(producer->client, timeout_ms);
+    producer->counts.failed++;
     note_fatal(producer);
-    if (producer->failure == NILAI_OK)
-        return NILAI_OK;
-    return nilai_error_set(error, producer->failure, "%s", producer->reason.text);
+    if (producer->failure != NILAI_OK)
+        return;
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        producer->failure = nilai_error_set(
+            &producer->reason, NILAI_CONFIG,
+            "a message of %zu bytes is more than kafka.message.max.bytes allows", size);
+    else
+        producer->failure = nilai_error_set(&producer->reason, nilai_kafka_client_status(code),
+                                            "topic %s: %s", rd_kafka_topic_name(topic),
+                                            rd_kafka_err2str(code));
+}
+
+static enum nilai_status outcome(const struct nilai_kafka_producer *producer, struct nilai_error *error)
+{
+    if (NILAI_UNLIKELY(producer->failure != NILAI_OK))
+        return nilai_error_set(error, producer->failure, "%s", producer->reason.text);
+    return NILAI_OK;
 }
 
 /* ---- sending ---- */
+
+/* Of a batch that the library has not taken whole: what it has no room for yet stays. */
+static void keep_rest(struct nilai_kafka_producer *producer, struct batch *batch)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        const rd_kafka_message_t *message = &batch->messages[i];
+        if (message->err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+            batch->messages[kept++] = *message;
+        else if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+            note_refusal(producer, batch->topic, message->err, message->key_len + message->len);
+    }
+    batch->count = kept;
+}
+
+/* Hands over what the library has room for. */
+static void hand_over(struct nilai_kafka_producer *producer, struct batch *batch)
+{
+    if (batch->count == 0)
+        return;
+    int taken = rd_kafka_produce_batch(batch->topic, RD_KAFKA_PARTITION_UA,
+                                       RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_PARTITION,
+                                       batch->messages, (int)batch->count);
+    if (taken == (int)batch->count)
+        batch->count = 0;
+    else
+        keep_rest(producer, batch);
+    if (batch->count == 0)
+        batch->bytes = 0;
+}
+
+enum nilai_status nilai_kafka_producer_poll(struct nilai_kafka_producer *producer, int timeout_ms,
+                                            struct nilai_error *error)
+{
+    for (size_t i = 0; i < producer->topic_count; i++)
+        hand_over(producer, &producer->batches[i]);
+    rd_kafka_poll(producer->client, timeout_ms);
+    note_fatal(producer);
+    return outcome(producer, error);
+}
+
+/* The key alone decides, as in the Java client. */
+static int32_t partition_of(const struct nilai_kafka_producer *producer, const struct batch *batch,
+                            const void *key, size_t key_size)
+{
+    return rd_kafka_msg_partitioner_murmur2_random(batch->topic, key, key_size,
+                                                   producer->partition_count, NULL, NULL);
+}
+
+/* In whole words: the partitioner reads keys by words. */
+static size_t staged_size(size_t size)
+{
+    return (size + 7) & ~(size_t)7;
+}
+
+static bool has_room(const struct batch *batch, size_t key_size, size_t value_size)
+{
+    return batch->count < BATCH_MESSAGES
+           && batch->bytes + staged_size(key_size) + staged_size(value_size) <= BATCH_BYTES;
+}
+
+static void *stage_bytes(struct batch *batch, const void *bytes, size_t size)
+{
+    void *place = batch->data + batch->bytes;
+    memcpy(place, bytes, size);
+    batch->bytes += staged_size(size);
+    return place;
+}
+
+static void stage(struct nilai_kafka_producer *producer, struct batch *batch, const void *key,
+                  size_t key_size, const void *value, size_t value_size)
+{
+    batch->messages[batch->count++] = (rd_kafka_message_t){
+        .partition = partition_of(producer, batch, key, key_size),
+        .key = stage_bytes(batch, key, key_size),
+        .key_len = key_size,
+        .payload = value != NULL ? stage_bytes(batch, value, value_size) : NULL,
+        .len = value_size,
+    };
+    producer->counts.sent++;
+}
+
+/* What has a time of its own, or is as large as many others, goes without a batch. */
+static enum nilai_status send_alone(struct nilai_kafka_producer *producer, struct batch *batch,
+                                    const void *key, size_t key_size, const void *value,
+                                    size_t value_size, int64_t timestamp_ms)
+{
+    rd_kafka_resp_err_t code = rd_kafka_producev(
+        producer->client, RD_KAFKA_V_RKT(batch->topic),
+        RD_KAFKA_V_PARTITION(partition_of(producer, batch, key, key_size)),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, key_size),
+        RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value_size),
+        RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_END);
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        return NILAI_AGAIN;
+    producer->counts.sent++;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        note_refusal(producer, batch->topic, code, key_size + value_size);
+    return NILAI_OK;
+}
 
 enum nilai_status nilai_kafka_producer_send(struct nilai_kafka_producer *producer, size_t topic,
                                             const void *key, size_t key_size, const void *value,
                                             size_t value_size, int64_t timestamp_ms,
                                             struct nilai_error *error)
 {
-    NILAI_ASSERT(topic < producer->topic_count);
-    rd_kafka_topic_t *handle = producer->topics[topic];
+    NILAI_ASSERT(topic < producer->topic_count && key != NULL);
     /* The library reads a message of NULL and a size other than 0 as a bug. */
     NILAI_ASSERT(value != NULL || value_size == 0);
-    rd_kafka_resp_err_t code = rd_kafka_producev(
-        producer->client, RD_KAFKA_V_RKT(handle), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_KEY(key, key_size), RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value_size),
-        RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_END);
-    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+    struct batch *batch = &producer->batches[topic];
+    bool alone = timestamp_ms != 0 || key_size + value_size > ALONE_BYTES;
+    if (alone || !has_room(batch, key_size, value_size))
+        hand_over(producer, batch);
+    if (alone ? batch->count > 0 : !has_room(batch, key_size, value_size))
         return NILAI_AGAIN;
-    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
-        return nilai_error_set(error, NILAI_CONFIG,
-                               "a message of %zu bytes is more than kafka.message.max.bytes allows",
-                               key_size + value_size);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return nilai_error_set(error, nilai_kafka_client_status(code), "topic %s: %s",
-                               rd_kafka_topic_name(handle), rd_kafka_err2str(code));
-    producer->counts.sent++;
-    return NILAI_OK;
+    if (!alone)
+        stage(producer, batch, key, key_size, value, value_size);
+    else if (send_alone(producer, batch, key, key_size, value, value_size, timestamp_ms) != NILAI_OK)
+        return NILAI_AGAIN;
+    return outcome(producer, error);
 }
 
 uint64_t nilai_kafka_producer_pending(const struct nilai_kafka_producer *producer)
@@ -114,7 +241,7 @@ nilai_kafka_producer_counts(const struct nilai_kafka_producer *producer)
 
 static enum nilai_status check_topics(const struct rd_kafka_metadata *metadata,
                                       const struct nilai_kafka_producer_options *options,
-                                      struct nilai_error *error)
+                                      int32_t *partition_count, struct nilai_error *error)
 {
     int first_count = 0;
     for (size_t i = 0; i < options->topic_count; i++) {
@@ -137,6 +264,7 @@ static enum nilai_status check_topics(const struct rd_kafka_metadata *metadata,
                                    options->topics[0], options->topics[i], first_count,
                                    found->partition_cnt);
     }
+    *partition_count = first_count;
     return NILAI_OK;
 }
 
@@ -172,7 +300,7 @@ static enum nilai_status look_around(struct nilai_kafka_producer *producer,
                                 left_ms < METADATA_ATTEMPT_MS ? left_ms : METADATA_ATTEMPT_MS);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             producer->connected = true;
-            enum nilai_status status = check_topics(metadata, options, error);
+            enum nilai_status status = check_topics(metadata, options, &producer->partition_count, error);
             rd_kafka_metadata_destroy(metadata);
             return status;
         }
@@ -187,9 +315,13 @@ static enum nilai_status open_topics(struct nilai_kafka_producer *producer,
                                      const struct nilai_kafka_producer_options *options,
                                      struct nilai_error *error)
 {
+    producer->batches = calloc(options->topic_count, sizeof *producer->batches);
+    if (producer->batches == NULL)
+        return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < options->topic_count; i++) {
-        producer->topics[i] = rd_kafka_topic_new(producer->client, options->topics[i], NULL);
-        if (producer->topics[i] == NULL)
+        rd_kafka_topic_t *topic = rd_kafka_topic_new(producer->client, options->topics[i], NULL);
+        producer->batches[i].topic = topic;
+        if (topic == NULL)
             return nilai_error_set(error, NILAI_CONFIG, "topic %s: %s", options->topics[i],
                                    rd_kafka_err2str(rd_kafka_last_error()));
         producer->topic_count++;
@@ -202,7 +334,7 @@ static enum nilai_status open_client(struct nilai_kafka_producer *producer,
                                      struct nilai_error *error)
 {
     rd_kafka_conf_t *config;
-    enum nilai_status status = nilai_kafka_config_create(NILAI_KAFKA_PRODUCER, options->given,
+    enum nilai_status status = nilai_kafka_config_create(NILAI_KAFKA_FEEDER, options->given,
                                                          options->given_count, NULL, 0, &config, error);
     if (status != NILAI_OK)
         return status;
@@ -238,12 +370,13 @@ void nilai_kafka_producer_destroy(struct nilai_kafka_producer *producer)
     if (producer == NULL)
         return;
     for (size_t i = 0; i < producer->topic_count; i++)
-        rd_kafka_topic_destroy(producer->topics[i]);
+        rd_kafka_topic_destroy(producer->batches[i].topic);
     if (producer->client != NULL) {
         /* Undelivered messages are given up here; destroy would wait for them. */
         rd_kafka_purge(producer->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         rd_kafka_flush(producer->client, PURGE_MS);
         rd_kafka_destroy(producer->client);
     }
+    free(producer->batches);
     free(producer);
 }

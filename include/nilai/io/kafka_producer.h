@@ -2,10 +2,14 @@
  * kafka_producer.h - messages out to Kafka, for commands that only write.
  *
  * An idempotent producer: no message is lost or doubled on the way, or it is counted as
- * failed. Its queue is librdkafka's (`queue.buffering.max.messages` and `.kbytes` bound it);
- * when it is full, `send` says NILAI_AGAIN and the caller polls. The partition is chosen by
- * the key alone and in the same way for all topics, which therefore must have the same
- * number of partitions.
+ * failed. Its queue is librdkafka's (`queue.buffering.max.messages` and `.kbytes` bound it),
+ * to which messages go in batches: a message may wait for the next poll, so that whoever has
+ * nothing to send must poll. When the queue is full, `send` says NILAI_AGAIN and the caller
+ * polls.
+ *
+ * The partition is chosen by the key alone (murmur2, as in the Java client) and in the same way
+ * for all topics, which therefore must have the same number of partitions; should there be more
+ * of them later, a customer stays where they were.
  *
  * Thread: one.
  */
@@ -40,15 +44,16 @@ nilai_kafka_producer_create(const struct nilai_kafka_producer_options *options,
 /* Gives up what has not been delivered: poll first until nothing is pending. */
 void nilai_kafka_producer_destroy(struct nilai_kafka_producer *producer);
 
-/* Copies one message into the queue. `value` NULL is a null payload; `timestamp_ms` 0 is now.
- * NILAI_AGAIN: the queue is full. NILAI_CONFIG: larger than the configuration allows. */
+/* Copies one message. `value` NULL is a null payload; `timestamp_ms` 0 is when it enters the
+ * queue. NILAI_AGAIN: the queue is full. Otherwise it fails as `poll` does. */
 NILAI_MUST_CHECK enum nilai_status
 nilai_kafka_producer_send(struct nilai_kafka_producer *producer, size_t topic, const void *key,
                           size_t key_size, const void *value, size_t value_size,
                           int64_t timestamp_ms, struct nilai_error *error);
 
-/* Serves acknowledgements, waiting at most `timeout_ms` for the first. What was given up
- * since the start makes it fail: the first reason, as NILAI_UNREACHABLE, _CONFIG or _FAILED. */
+/* Fills the queue and serves acknowledgements, waiting at most `timeout_ms` for the first. What was
+ * given up since the start makes it fail: the first reason, as NILAI_UNREACHABLE, _CONFIG (larger
+ * than the configuration allows, for one) or _FAILED. */
 NILAI_MUST_CHECK enum nilai_status nilai_kafka_producer_poll(struct nilai_kafka_producer *producer,
                                                              int timeout_ms,
                                                              struct nilai_error *error);
