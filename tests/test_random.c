@@ -91,6 +91,48 @@ TEST(distributions_have_their_moments)
     }
 }
 
+static double normal_below(double x)
+{
+    return 0.5 * erfc(-x / sqrt(2));
+}
+
+static double exponential_below(double x)
+{
+    return 1 - exp(-x);
+}
+
+static void check_shares(double (*draw)(struct nilai_random *random), double (*below)(double x),
+                         const double *points, size_t count, uint64_t seed)
+{
+    enum { COUNT = 4000000 };
+    struct nilai_random random;
+    uint64_t found[32] = {0};
+    nilai_random_init(&random, seed, 8);
+    for (int i = 0; i < COUNT; i++) {
+        double x = draw(&random);
+        for (size_t k = 0; k < count; k++)
+            found[k] += x < points[k];
+    }
+    for (size_t k = 0; k < count; k++) {
+        double share = below(points[k]);
+        CHECK_NEAR((double)found[k] / COUNT, share, 5 * sqrt(share * (1 - share) / COUNT));
+    }
+}
+
+/* Goal: the ziggurats have the right density everywhere: under the steps, at the top, in the tail.
+ * Method: shares below many points against the distribution functions, within five standard errors. */
+TEST(ziggurats_have_their_shape)
+{
+    static const double normal_points[] = {-4, -3.5, -3.4, -3, -2, -1, -0.5, -0.2, -0.1, 0,
+                                           0.1, 0.2, 0.3, 0.5, 1, 1.5, 2, 3, 3.4, 3.5, 4};
+    static const double exponential_points[] = {0.01, 0.05, 0.09, 0.1, 0.2, 0.5, 1, 2, 3, 4,
+                                                5, 6, 6.5, 6.9, 7, 7.5, 8, 10};
+    uint64_t seed = test_seed(4);
+    check_shares(nilai_random_normal, normal_below, normal_points, NILAI_ARRAY_LEN(normal_points), seed);
+    check_shares(nilai_random_exponential, exponential_below, exponential_points,
+                 NILAI_ARRAY_LEN(exponential_points), seed);
+}
+
 /* Goal: below() reaches every number below its bound about equally often, and no other. */
 TEST(below_is_even)
 {

@@ -4,8 +4,13 @@
  * walks the buckets; of each it takes those of the present lap into `due`, sorted by (time,
  * number), and leaves the later laps where they are.
  *
+ * Members and buckets are far more than a processor's cache holds, and each turn meets others of
+ * them. So what is needed soon is fetched while the caller does something with the present fact:
+ * the members of the next buckets, and the bucket into which who has just acted goes next time.
+ *
  * Always true: a member is in at most one list; `waiting` counts those in any; everything in
- * `due` belongs to bucket `slot`, everything elsewhere to a later one.
+ * `due` belongs to bucket `slot`, everything elsewhere to a later one; between two calls, who
+ * acted last (`turned`) is in none.
  */
 #include "nilai/run/population.h"
 
@@ -23,10 +28,11 @@
 
 enum {
     PILOT_CUSTOMERS = 8192, /* drawn to find the scale */
-    FACTS_PER_BUCKET = 4,
+    FACTS_PER_BUCKET = 2,
     BUCKETS_MIN = 1024,
-    BUCKETS_MAX = 4 * 1024 * 1024,
-    PREFETCH_BUCKETS = 4,
+    BUCKETS_MAX = 16 * 1024 * 1024,
+    PREFETCH_STRIDE = 4, /* buckets; each element of a list is fetched so much before the next */
+    PREFETCH_DEPTH = 3,
     LAPS_MAX = 16, /* a fact later than so many spans never comes */
     GRIEVANCE_MIN = -2,
     GRIEVANCE_MAX = 8,
@@ -86,6 +92,7 @@ struct nilai_population {
     uint32_t shift;
     uint64_t slot; /* the bucket number that `due` holds */
     uint32_t due;
+    uint32_t turned; /* number + 1 */
     bool ended;
 };
 
@@ -96,16 +103,13 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Whatever the plans, all are read: a choice is cheaper than a jump that nobody can foresee. */
 static int64_t wake_of(const struct member *member)
 {
-    if (member->erased)
-        return NEVER;
-    int64_t wake = member->gone ? NEVER : member->purchase_ms;
-    if (member->step != STEP_NONE)
-        wake = earlier(wake, member->case_ms);
-    if (member->after != AFTER_NONE)
-        wake = earlier(wake, member->after_ms);
-    return wake;
+    int64_t purchase = member->gone ? NEVER : member->purchase_ms;
+    int64_t next = member->step != STEP_NONE ? member->case_ms : NEVER;
+    int64_t after = member->after != AFTER_NONE ? member->after_ms : NEVER;
+    return earlier(purchase, earlier(next, after));
 }
 
 static uint64_t slot_of(const struct nilai_population *population, int64_t ms)
@@ -149,13 +153,17 @@ static void enqueue(struct nilai_population *population, uint32_t number)
     }
 }
 
-/* The lists of the next buckets start far apart in memory: have them fetched meanwhile. */
+/* The second of a list can be fetched when the first is there, because that knows its number. */
 static void prefetch_ahead(const struct nilai_population *population)
 {
-    uint64_t slot = (population->slot + PREFETCH_BUCKETS) & population->bucket_mask;
-    uint32_t head = population->buckets[slot];
-    if (head != 0)
-        __builtin_prefetch(&population->members[head - 1], 1);
+    for (uint32_t depth = 0; depth < PREFETCH_DEPTH; depth++) {
+        uint64_t slot = population->slot + (PREFETCH_DEPTH - depth) * PREFETCH_STRIDE;
+        uint32_t link = population->buckets[slot & population->bucket_mask];
+        for (uint32_t step = 0; step < depth && link != 0; step++)
+            link = population->members[link - 1].next;
+        if (link != 0)
+            __builtin_prefetch(&population->members[link - 1], 1);
+    }
 }
 
 static void open_next_bucket(struct nilai_population *population)
@@ -174,6 +182,22 @@ static void open_next_bucket(struct nilai_population *population)
             link = &member->next;
         }
     }
+}
+
+/* Who has acted waits again; not before the next turn, so that the bucket is at hand. */
+static void turn(struct nilai_population *population, uint32_t number)
+{
+    int64_t wake = wake_of(&population->members[number]);
+    population->turned = number + 1;
+    if (wake <= population->last_ms)
+        __builtin_prefetch(&population->buckets[slot_of(population, wake) & population->bucket_mask], 1);
+}
+
+static void enqueue_turned(struct nilai_population *population)
+{
+    if (population->turned != 0)
+        enqueue(population, population->turned - 1);
+    population->turned = 0;
 }
 
 static bool dequeue(struct nilai_population *population, uint32_t *number)
@@ -462,6 +486,7 @@ static void do_after(struct nilai_population *population, struct member *member,
     } else {
         NILAI_ASSERT(after == AFTER_ERASE);
         fact->type = NILAI_ERASE;
+        NILAI_ASSERT(member->gone && member->step == STEP_NONE); /* nothing wakes them */
         member->erased = true;
     }
 }
@@ -516,6 +541,7 @@ enum nilai_status nilai_population_next(struct nilai_population *population, str
     bool told = false;
 
     while (!told) {
+        enqueue_turned(population);
         if (population->ended || !dequeue(population, &number))
             return NILAI_MISSING;
         int64_t now_ms = wake_of(&population->members[number]);
@@ -527,7 +553,7 @@ enum nilai_status nilai_population_next(struct nilai_population *population, str
         *fact = (struct nilai_fact){.ts_ms = now_ms, .customer = number, .opened_ms = -1};
         told = act(population, number, fact);
         keep_apart(&population->members[number], now_ms);
-        enqueue(population, number);
+        turn(population, number);
     }
     fact->serial = population->serial++;
     return NILAI_OK;

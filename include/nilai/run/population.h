@@ -41,7 +41,7 @@
  * Time stands in ms; no two facts of one customer have the same.
  *
  * Bounded memory: 64 bytes a customer, plus a calendar queue of 4 bytes a bucket, at most
- * 16 MiB. Facts come in order of time. Pure: no clock, no I/O. Thread: one.
+ * 64 MiB. Facts come in order of time. Pure: no clock, no I/O. Thread: one.
  */
 #ifndef NILAI_RUN_POPULATION_H
 #define NILAI_RUN_POPULATION_H

@@ -11,6 +11,8 @@
 #ifndef NILAI_RUN_RANDOM_H
 #define NILAI_RUN_RANDOM_H
 
+#include <math.h>
+
 #include "nilai/base/base.h"
 
 struct nilai_random {
@@ -44,10 +46,16 @@ static inline uint64_t nilai_random_next(struct nilai_random *random)
     return result;
 }
 
+/* The upper 52 bits as a number in the open interval (0, 1). */
+static inline double nilai_random_unit(uint64_t bits)
+{
+    return ((double)(int64_t)(bits >> 12) + 0.5) * 0x1p-52;
+}
+
 /* Uniform in the open interval (0, 1). */
 static inline double nilai_random_uniform(struct nilai_random *random)
 {
-    return ((double)(nilai_random_next(random) >> 12) + 0.5) * 0x1p-52;
+    return nilai_random_unit(nilai_random_next(random));
 }
 
 /* True with probability `share`. */
@@ -66,8 +74,6 @@ static inline uint32_t nilai_random_below(struct nilai_random *random, uint32_t 
 double nilai_random_exponential(struct nilai_random *random);
 /* Mean 0, variance 1. */
 double nilai_random_normal(struct nilai_random *random);
-/* Mean `shape`, variance `shape`; shape > 0. */
-double nilai_random_gamma(struct nilai_random *random, double shape);
 /* Mean a / (a + b); a, b > 0. */
 double nilai_random_beta(struct nilai_random *random, double a, double b);
 
@@ -75,5 +81,18 @@ double nilai_random_beta(struct nilai_random *random, double a, double b);
  * about 1e-15 relative. */
 double nilai_random_ln(double x);
 double nilai_random_exp(double x);
+
+/* Marsaglia's and Tsang's gamma of 2000 for d = shape - 1/3, c = 1 / sqrt(9 d), shape >= 1. */
+double nilai_random_gamma_around(struct nilai_random *random, double d, double c);
+
+/* Mean `shape`, variance `shape`; shape > 0. Inline, so that a constant shape costs no root. Below
+ * shape 1 by Gamma(k) = Gamma(k + 1) U^(1/k). */
+static inline double nilai_random_gamma(struct nilai_random *random, double shape)
+{
+    NILAI_ASSERT(shape > 0);
+    double power = shape < 1 ? nilai_random_exp(nilai_random_ln(nilai_random_uniform(random)) / shape) : 1;
+    double d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3;
+    return power * nilai_random_gamma_around(random, d, 1 / sqrt(9 * d));
+}
 
 #endif
