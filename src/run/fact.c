@@ -1,5 +1,6 @@
 #include "nilai/run/fact.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +16,36 @@ enum {
 };
 static const int64_t HOUR_MS = 3600000, MONTH_MS = INT64_C(30) * 86400000;
 
+enum field {
+    ELEMENT, /* of an array: no key */
+    ID, TYPE, CUSTOMER, TS,
+    AMOUNT, CURRENCY, COST, DISCOUNT, ORDER, CHANNEL, CATEGORY, ITEMS, SKU, QUANTITY, PRICE, REFERRER,
+    TICKET, STATUS, KIND, HANDLE_S, OPENED_TS, FACTOR,
+    METRIC, SCORE, SCALE, COMMENT, PADDING,
+    FIELDS,
+};
+static const char *const field_names[FIELDS] = {
+    [ID] = "id", [TYPE] = "type", [CUSTOMER] = "customer", [TS] = "ts",
+    [AMOUNT] = "amount", [CURRENCY] = "currency", [COST] = "cost", [DISCOUNT] = "discount",
+    [ORDER] = "order", [CHANNEL] = "channel", [CATEGORY] = "category", [ITEMS] = "items",
+    [SKU] = "sku", [QUANTITY] = "quantity", [PRICE] = "price", [REFERRER] = "referrer",
+    [TICKET] = "ticket", [STATUS] = "status", [KIND] = "kind", [HANDLE_S] = "handle_s",
+    [OPENED_TS] = "opened_ts", [FACTOR] = "factor",
+    [METRIC] = "metric", [SCORE] = "score", [SCALE] = "scale", [COMMENT] = "comment",
+    [PADDING] = "padding",
+};
+static_assert(NILAI_ARRAY_LEN(field_names) <= NILAI_STENCIL_FIELDS_MAX, "one stencil a field");
+
 /* The fields that all events have, which most flaws pick one of. */
-enum head { HEAD_ID, HEAD_TYPE, HEAD_CUSTOMER, HEAD_TS, HEADS };
-static const char *const head_names[HEADS] = {"id", "type", "customer", "ts"};
+enum { HEADS = TS - ID + 1 };
 
 struct writer {
+    struct nilai_stencils *stencils; /* NULL: the encoder writes */
     struct nilai_encoder *encoder;
     const struct nilai_fact *fact;
     const struct nilai_fact_style *style;
     enum nilai_reject_class flaw;
-    enum head flawed;
+    enum field flawed;
     uint64_t dice; /* used up from the low end, a few bits a decision */
     uint32_t dice_left;
 };
@@ -75,40 +96,111 @@ void nilai_fact_customer(uint32_t customer, char text[static NILAI_FACT_CUSTOMER
     put_decimal(text + 1, NILAI_FACT_CUSTOMER_DIGITS, customer);
 }
 
-static void write_string(struct writer *writer, const char *key, const char *text)
+static bool is_flaw(const struct writer *writer, enum nilai_reject_class flaw, enum field head)
 {
-    nilai_encode_text(writer->encoder, key, text, strlen(text));
+    return NILAI_UNLIKELY(writer->flaw == flaw) && writer->flawed == head;
 }
 
-static void write_customer(struct writer *writer, const char *key, uint32_t customer)
+/* ---- entries, by stencil or by the encoder ---- */
+
+struct nilai_stencils *nilai_fact_stencils_create(void)
+{
+    return nilai_stencils_create(field_names);
+}
+
+static void open_map(struct writer *writer, uint32_t entries)
+{
+    if (writer->stencils != NULL)
+        nilai_stencil_map(writer->stencils, entries);
+    else
+        nilai_encode_open_map(writer->encoder, NULL, entries);
+}
+
+static void close_map(struct writer *writer)
+{
+    if (writer->stencils == NULL)
+        nilai_encode_close_map(writer->encoder);
+}
+
+static void open_array(struct writer *writer, enum field field, uint32_t entries)
+{
+    if (writer->stencils != NULL)
+        nilai_stencil_array(writer->stencils, field, entries);
+    else
+        nilai_encode_open_array(writer->encoder, field_names[field], entries);
+}
+
+static void close_array(struct writer *writer)
+{
+    if (writer->stencils == NULL)
+        nilai_encode_close_array(writer->encoder);
+}
+
+static inline void write_text(struct writer *writer, enum field field, const char *text, size_t size)
+{
+    if (writer->stencils != NULL)
+        nilai_stencil_text(writer->stencils, field, text, size);
+    else
+        nilai_encode_text(writer->encoder, field_names[field], text, size);
+}
+
+/* A word of few. */
+static void write_choice(struct writer *writer, enum field field, const char *const *words, uint32_t choice)
+{
+    if (writer->stencils != NULL)
+        nilai_stencil_choice(writer->stencils, field, choice, words[choice]);
+    else
+        nilai_encode_text(writer->encoder, field_names[field], words[choice], strlen(words[choice]));
+}
+
+/* A word that stands in no good event. */
+static void write_odd_word(struct writer *writer, enum field field, const char *word)
+{
+    nilai_encode_text(writer->encoder, field_names[field], word, strlen(word));
+}
+
+static void write_int(struct writer *writer, enum field field, int64_t value)
+{
+    if (writer->stencils != NULL)
+        nilai_stencil_number(writer->stencils, field, value);
+    else
+        nilai_encode_int(writer->encoder, field_names[field], value);
+}
+
+static void write_real(struct writer *writer, enum field field, double value)
+{
+    if (writer->stencils != NULL)
+        nilai_stencil_real(writer->stencils, field, value);
+    else
+        nilai_encode_real(writer->encoder, field_names[field], value);
+}
+
+/* ---- kinds of text ---- */
+
+static void write_customer(struct writer *writer, enum field field, uint32_t customer)
 {
     char text[NILAI_FACT_CUSTOMER_SIZE];
     nilai_fact_customer(customer, text);
-    nilai_encode_text(writer->encoder, key, text, sizeof text);
+    write_text(writer, field, text, sizeof text);
 }
 
-static void write_id(struct writer *writer, const char *key)
+static void write_id(struct writer *writer)
 {
     char text[ID_SIZE];
     text[0] = 'e';
     put_hex(text + 1, 5, nilai_random_mix(writer->style->seed));
     text[6] = '-';
     put_hex(text + 7, SERIAL_DIGITS, writer->fact->serial);
-    nilai_encode_text(writer->encoder, key, text, sizeof text);
+    write_text(writer, ID, text, sizeof text);
 }
 
-/* "o<hex>", "t<customer>-<n>" and such: a letter and a number. */
-static void write_numbered(struct writer *writer, const char *key, char letter, uint64_t number)
+/* "o<hex>", "s<hex>": a letter and a number. */
+static void write_numbered(struct writer *writer, enum field field, char letter, uint64_t number)
 {
     char text[1 + SERIAL_DIGITS];
     text[0] = letter;
     put_hex(text + 1, SERIAL_DIGITS, number);
-    nilai_encode_text(writer->encoder, key, text, sizeof text);
-}
-
-static bool is_flaw(const struct writer *writer, enum nilai_reject_class flaw, enum head head)
-{
-    return NILAI_UNLIKELY(writer->flaw == flaw) && writer->flawed == head;
+    write_text(writer, field, text, sizeof text);
 }
 
 /* ---- money ---- */
@@ -129,10 +221,10 @@ static uint64_t cents_of(double amount, const struct nilai_currency_rate *curren
     return (uint64_t)rint(fmin(amount / currency->rate, 1e10) * 100);
 }
 
-static void write_money(struct writer *writer, const char *key, uint64_t cents, bool as_text)
+static void write_money(struct writer *writer, enum field field, uint64_t cents, bool as_text)
 {
     if (!as_text) {
-        nilai_encode_real(writer->encoder, key, (double)cents / 100);
+        write_real(writer, field, (double)cents / 100);
         return;
     }
     char text[MONEY_SIZE];
@@ -142,58 +234,62 @@ static void write_money(struct writer *writer, const char *key, uint64_t cents, 
     put_decimal(text, digits, cents / 100);
     text[digits] = '.';
     put_decimal(text + digits + 1, 2, cents % 100);
-    nilai_encode_text(writer->encoder, key, text, digits + 3);
+    write_text(writer, field, text, digits + 3);
 }
 
 static void write_amount(struct writer *writer, uint64_t cents, bool as_text)
 {
-    if (is_flaw(writer, NILAI_REJECT_OUT_OF_RANGE, HEAD_TYPE))
-        nilai_encode_int(writer->encoder, "amount", -1);
+    if (is_flaw(writer, NILAI_REJECT_OUT_OF_RANGE, TYPE))
+        write_int(writer, AMOUNT, -1);
     else
-        write_money(writer, "amount", cents, as_text);
+        write_money(writer, AMOUNT, cents, as_text);
 }
 
 static void write_currency(struct writer *writer, const struct nilai_currency_rate *currency)
 {
-    nilai_encode_text(writer->encoder, "currency",
-                      writer->flaw == NILAI_REJECT_UNKNOWN_CURRENCY ? "zzz" : currency->code, 3);
+    if (writer->flaw == NILAI_REJECT_UNKNOWN_CURRENCY)
+        write_odd_word(writer, CURRENCY, "zzz");
+    else
+        write_text(writer, CURRENCY, currency->code, 3);
 }
 
 /* ---- the fields of all events ---- */
 
 static void write_type(struct writer *writer)
 {
-    const char *name = nilai_event_type_names[writer->fact->type];
-    write_string(writer, "type", is_flaw(writer, NILAI_REJECT_UNKNOWN_VALUE, HEAD_TYPE) ? "gift" : name);
+    if (is_flaw(writer, NILAI_REJECT_UNKNOWN_VALUE, TYPE))
+        write_odd_word(writer, TYPE, "gift");
+    else
+        write_choice(writer, TYPE, nilai_event_type_names, writer->fact->type);
 }
 
 static void write_ts(struct writer *writer)
 {
     int64_t ts_ms = writer->fact->ts_ms;
-    if (is_flaw(writer, NILAI_REJECT_OUT_OF_RANGE, HEAD_TS))
+    if (is_flaw(writer, NILAI_REJECT_OUT_OF_RANGE, TS))
         ts_ms = roll(writer, 1) != 0 ? -1 : NILAI_TIME_MAX_MS + 1;
     else if (writer->flaw == NILAI_REJECT_FUTURE_TIMESTAMP)
         ts_ms = writer->style->now_ms + HOUR_MS + (int64_t)(writer->dice % (uint64_t)MONTH_MS);
-    nilai_encode_int(writer->encoder, "ts", ts_ms);
+    write_int(writer, TS, ts_ms);
 }
 
-static void write_head_field(struct writer *writer, enum head head)
+static void write_head_field(struct writer *writer, enum field head)
 {
     if (is_flaw(writer, NILAI_REJECT_WRONG_TYPE, head)) {
         if (roll(writer, 1) != 0)
-            nilai_encode_null(writer->encoder, head_names[head]);
+            nilai_encode_null(writer->encoder, field_names[head]);
         else
-            nilai_encode_bool(writer->encoder, head_names[head], true);
-    } else if (head <= HEAD_CUSTOMER && head != HEAD_TYPE
+            nilai_encode_bool(writer->encoder, field_names[head], true);
+    } else if ((head == ID || head == CUSTOMER)
                && is_flaw(writer, NILAI_REJECT_OUT_OF_RANGE, head)) {
-        nilai_encode_text(writer->encoder, head_names[head], LONG_TEXT,
+        nilai_encode_text(writer->encoder, field_names[head], LONG_TEXT,
                           roll(writer, 1) != 0 ? 0 : sizeof LONG_TEXT - 1);
-    } else if (head == HEAD_ID) {
-        write_id(writer, "id");
-    } else if (head == HEAD_TYPE) {
+    } else if (head == ID) {
+        write_id(writer);
+    } else if (head == TYPE) {
         write_type(writer);
-    } else if (head == HEAD_CUSTOMER) {
-        write_customer(writer, "customer", writer->fact->customer);
+    } else if (head == CUSTOMER) {
+        write_customer(writer, CUSTOMER, writer->fact->customer);
     } else {
         write_ts(writer);
     }
@@ -201,7 +297,7 @@ static void write_head_field(struct writer *writer, enum head head)
 
 static void write_head(struct writer *writer)
 {
-    for (enum head head = 0; head < HEADS; head++)
+    for (enum field head = ID; head <= TS; head++)
         if (!is_flaw(writer, NILAI_REJECT_MISSING_FIELD, head))
             write_head_field(writer, head);
 }
@@ -212,7 +308,7 @@ static void open_event(struct writer *writer, uint32_t entries)
     entries += HEADS;
     entries -= writer->flaw == NILAI_REJECT_MISSING_FIELD;
     entries += writer->flaw == NILAI_REJECT_DUPLICATE_FIELD || writer->flaw == NILAI_REJECT_TOO_LARGE;
-    nilai_encode_open_map(writer->encoder, NULL, entries);
+    open_map(writer, entries);
     write_head(writer);
 }
 
@@ -221,15 +317,15 @@ static void open_event(struct writer *writer, uint32_t entries)
 static void write_items(struct writer *writer, uint64_t cents)
 {
     uint32_t count = 1 + roll(writer, 1);
-    nilai_encode_open_array(writer->encoder, "items", count);
+    open_array(writer, ITEMS, count);
     for (uint32_t i = 0; i < count; i++) {
-        nilai_encode_open_map(writer->encoder, NULL, 3);
-        write_numbered(writer, "sku", 's', roll(writer, 12));
-        nilai_encode_int(writer->encoder, "quantity", 1 + roll(writer, 2));
-        write_money(writer, "price", cents / count, false);
-        nilai_encode_close_map(writer->encoder);
+        open_map(writer, 3);
+        write_numbered(writer, SKU, 's', roll(writer, 12));
+        write_int(writer, QUANTITY, 1 + roll(writer, 2));
+        write_money(writer, PRICE, cents / count, false);
+        close_map(writer);
     }
-    nilai_encode_close_array(writer->encoder);
+    close_array(writer);
 }
 
 static void write_purchase(struct writer *writer)
@@ -248,18 +344,18 @@ static void write_purchase(struct writer *writer)
     if (has_currency)
         write_currency(writer, currency);
     if (has_cost) /* 56 to 87 % of the amount */
-        write_money(writer, "cost", cents * (72 + roll(writer, 5) + roll(writer, 3)) / 128, as_text);
+        write_money(writer, COST, cents * (72 + roll(writer, 5) + roll(writer, 3)) / 128, as_text);
     if (has_discount)
-        write_money(writer, "discount", cents * (1 + roll(writer, 2)) / 16, as_text);
-    write_numbered(writer, "order", 'o', writer->fact->serial);
+        write_money(writer, DISCOUNT, cents * (1 + roll(writer, 2)) / 16, as_text);
+    write_numbered(writer, ORDER, 'o', writer->fact->serial);
     if (has_channel)
-        write_string(writer, "channel", channels[roll(writer, 2)]);
+        write_choice(writer, CHANNEL, channels, roll(writer, 2));
     if (has_category)
-        write_string(writer, "category", categories[roll(writer, 4)]);
+        write_choice(writer, CATEGORY, categories, roll(writer, 4));
     if (has_items)
         write_items(writer, cents);
     if (has_referrer)
-        write_customer(writer, "referrer", (writer->fact->customer + roll(writer, 8)) % writer->style->customers);
+        write_customer(writer, REFERRER, (writer->fact->customer + roll(writer, 8)) % writer->style->customers);
 }
 
 static void write_refund(struct writer *writer)
@@ -275,7 +371,7 @@ static void write_refund(struct writer *writer)
     if (has_currency)
         write_currency(writer, currency);
     if (has_order)
-        write_numbered(writer, "order", 'o', roll(writer, 20));
+        write_numbered(writer, ORDER, 'o', roll(writer, 20));
 }
 
 static void write_ticket_id(struct writer *writer)
@@ -285,48 +381,51 @@ static void write_ticket_id(struct writer *writer)
     put_decimal(text + 1, NILAI_FACT_CUSTOMER_DIGITS, writer->fact->customer);
     text[1 + NILAI_FACT_CUSTOMER_DIGITS] = '-';
     put_decimal(text + 2 + NILAI_FACT_CUSTOMER_DIGITS, 5, writer->fact->ticket);
-    nilai_encode_text(writer->encoder, "ticket", text, sizeof text);
+    write_text(writer, TICKET, text, sizeof text);
 }
 
 static void write_ticket(struct writer *writer)
 {
     const struct nilai_fact *fact = writer->fact;
-    bool below = is_flaw(writer, NILAI_REJECT_OUT_OF_RANGE, HEAD_TYPE);
-    bool unknown = writer->flaw == NILAI_REJECT_UNKNOWN_VALUE && writer->flawed != HEAD_TYPE;
+    bool below = is_flaw(writer, NILAI_REJECT_OUT_OF_RANGE, TYPE);
+    bool unknown = writer->flaw == NILAI_REJECT_UNKNOWN_VALUE && writer->flawed != TYPE;
     bool has_kind = fact->kind != NILAI_KIND_OTHER || happens(writer, 8);
     bool has_handle = fact->handle_s > 0 || below, has_opened = fact->opened_ms >= 0;
     bool has_channel = happens(writer, 8), has_factor = fact->factor != NILAI_FACTOR_NONE;
 
     open_event(writer, 2u + has_kind + has_handle + has_opened + has_channel + has_factor);
     write_ticket_id(writer);
-    write_string(writer, "status", unknown ? "lost" : nilai_ticket_status_names[fact->status]);
+    if (unknown)
+        write_odd_word(writer, STATUS, "lost");
+    else
+        write_choice(writer, STATUS, nilai_ticket_status_names, fact->status);
     if (has_kind)
-        write_string(writer, "kind", nilai_ticket_kind_names[fact->kind]);
+        write_choice(writer, KIND, nilai_ticket_kind_names, fact->kind);
     if (has_handle)
-        nilai_encode_int(writer->encoder, "handle_s", below ? -5 : (int64_t)fact->handle_s);
+        write_int(writer, HANDLE_S, below ? -5 : (int64_t)fact->handle_s);
     if (has_opened)
-        nilai_encode_int(writer->encoder, "opened_ts", fact->opened_ms);
+        write_int(writer, OPENED_TS, fact->opened_ms);
     if (has_channel)
-        write_string(writer, "channel", channels[roll(writer, 2)]);
+        write_choice(writer, CHANNEL, channels, roll(writer, 2));
     if (has_factor)
-        write_string(writer, "factor", nilai_factor_names[fact->factor]);
+        write_choice(writer, FACTOR, nilai_factor_names, fact->factor);
 }
 
 static void write_scale(struct writer *writer, const int scale[2])
 {
-    nilai_encode_open_array(writer->encoder, "scale", 2);
-    nilai_encode_int(writer->encoder, NULL, scale[0]);
-    nilai_encode_int(writer->encoder, NULL, scale[1]);
-    nilai_encode_close_array(writer->encoder);
+    open_array(writer, SCALE, 2);
+    write_int(writer, ELEMENT, scale[0]);
+    write_int(writer, ELEMENT, scale[1]);
+    close_array(writer);
 }
 
 /* On the scale's whole steps. */
 static void write_score(struct writer *writer, const int scale[2])
 {
     int64_t score = scale[0] + (int64_t)rint((double)writer->fact->satisfaction * (scale[1] - scale[0]));
-    if (is_flaw(writer, NILAI_REJECT_OUT_OF_RANGE, HEAD_TYPE))
+    if (is_flaw(writer, NILAI_REJECT_OUT_OF_RANGE, TYPE))
         score = 1000;
-    nilai_encode_int(writer->encoder, "score", score);
+    write_int(writer, SCORE, score);
 }
 
 static void write_survey(struct writer *writer)
@@ -337,20 +436,23 @@ static void write_survey(struct writer *writer)
     };
     static const int others[4][2] = {{5, 1}, {1, 10}, {0, 100}, {7, 1}};
     const struct nilai_fact *fact = writer->fact;
-    bool unknown = writer->flaw == NILAI_REJECT_UNKNOWN_VALUE && writer->flawed != HEAD_TYPE;
+    bool unknown = writer->flaw == NILAI_REJECT_UNKNOWN_VALUE && writer->flawed != TYPE;
     bool has_scale = happens(writer, 4), has_factor = fact->factor != NILAI_FACTOR_NONE;
     bool has_comment = happens(writer, 3);
     const int *scale = has_scale && happens(writer, 12) ? others[roll(writer, 2)] : usual[fact->metric];
 
     open_event(writer, 2u + has_scale + has_factor + has_comment);
-    write_string(writer, "metric", unknown ? "mood" : nilai_metric_names[fact->metric]);
+    if (unknown)
+        write_odd_word(writer, METRIC, "mood");
+    else
+        write_choice(writer, METRIC, nilai_metric_names, fact->metric);
     write_score(writer, scale);
     if (has_scale)
         write_scale(writer, scale);
     if (has_factor)
-        write_string(writer, "factor", nilai_factor_names[fact->factor]);
+        write_choice(writer, FACTOR, nilai_factor_names, fact->factor);
     if (has_comment) /* a field that nobody asked for */
-        write_string(writer, "comment", comments[roll(writer, 2)]);
+        write_choice(writer, COMMENT, comments, roll(writer, 2));
 }
 
 static void write_erase(struct writer *writer)
@@ -358,7 +460,7 @@ static void write_erase(struct writer *writer)
     open_event(writer, 0);
 }
 
-static void (*const writers[NILAI_EVENT_TYPES])(struct writer *writer) = {
+static void (*const fields_of[NILAI_EVENT_TYPES])(struct writer *writer) = {
     [NILAI_PURCHASE] = write_purchase, [NILAI_REFUND] = write_refund, [NILAI_TICKET] = write_ticket,
     [NILAI_SURVEY] = write_survey, [NILAI_ERASE] = write_erase,
 };
@@ -367,34 +469,32 @@ static void write_padding(struct writer *writer)
 {
     char *padding = malloc(NILAI_EVENT_SIZE_MAX);
     if (padding == NULL) { /* as good a too-large event, in many small words */
-        nilai_encode_open_array(writer->encoder, "padding", NILAI_EVENT_SIZE_MAX);
+        nilai_encode_open_array(writer->encoder, field_names[PADDING], NILAI_EVENT_SIZE_MAX);
         for (uint32_t i = 0; i < NILAI_EVENT_SIZE_MAX; i++)
             nilai_encode_int(writer->encoder, NULL, 0);
         nilai_encode_close_array(writer->encoder);
         return;
     }
     memset(padding, 'x', NILAI_EVENT_SIZE_MAX);
-    nilai_encode_text(writer->encoder, "padding", padding, NILAI_EVENT_SIZE_MAX);
+    nilai_encode_text(writer->encoder, field_names[PADDING], padding, NILAI_EVENT_SIZE_MAX);
     free(padding);
 }
 
 static enum nilai_status write_event(struct writer *writer, const char **data, size_t *size)
 {
     nilai_encode_begin(writer->encoder);
-    writers[writer->fact->type](writer);
+    fields_of[writer->fact->type](writer);
     if (writer->flaw == NILAI_REJECT_DUPLICATE_FIELD)
         write_head_field(writer, writer->flawed);
     else if (writer->flaw == NILAI_REJECT_TOO_LARGE)
         write_padding(writer);
-    nilai_encode_close_map(writer->encoder);
+    close_map(writer);
     return nilai_encode_end(writer->encoder, data, size);
 }
 
-static struct writer writer_of(const struct nilai_fact *fact, const struct nilai_fact_style *style,
-                               struct nilai_encoder *encoder)
+static struct writer writer_of(const struct nilai_fact *fact, const struct nilai_fact_style *style)
 {
     return (struct writer){
-        .encoder = encoder,
         .fact = fact,
         .style = style,
         .dice = nilai_random_mix(nilai_random_mix(style->seed) ^ (fact->serial + 1)),
@@ -405,8 +505,19 @@ static struct writer writer_of(const struct nilai_fact *fact, const struct nilai
 enum nilai_status nilai_fact_encode(const struct nilai_fact *fact, const struct nilai_fact_style *style,
                                     struct nilai_encoder *encoder, const char **data, size_t *size)
 {
-    struct writer writer = writer_of(fact, style, encoder);
+    struct writer writer = writer_of(fact, style);
+    writer.encoder = encoder;
     return write_event(&writer, data, size);
+}
+
+void nilai_fact_trace(const struct nilai_fact *fact, const struct nilai_fact_style *style,
+                      struct nilai_stencils *stencils, const char **data, size_t *size)
+{
+    struct writer writer = writer_of(fact, style);
+    writer.stencils = stencils;
+    nilai_stencils_begin(stencils);
+    fields_of[fact->type](&writer);
+    nilai_stencils_end(stencils, data, size);
 }
 
 /* ---- what is no event at all ---- */
@@ -488,14 +599,15 @@ nilai_fact_encode_flawed(const struct nilai_fact *fact, const struct nilai_fact_
     NILAI_ASSERT(nilai_fact_can_flaw(style, flaw));
     NILAI_ASSERT(flaw != NILAI_REJECT_UNKNOWN_CURRENCY || fact->type == NILAI_PURCHASE
                  || fact->type == NILAI_REFUND);
-    struct writer writer = writer_of(fact, style, encoder);
+    struct writer writer = writer_of(fact, style);
+    writer.encoder = encoder;
     writer.flaw = flaw;
-    writer.flawed = (enum head)roll(&writer, 2);
+    writer.flawed = (enum field)(ID + roll(&writer, 2));
     /* An erasure has no number but its time; only tickets and answers have words of their own. */
-    if (flaw == NILAI_REJECT_OUT_OF_RANGE && fact->type == NILAI_ERASE && writer.flawed == HEAD_TYPE)
-        writer.flawed = HEAD_TS;
+    if (flaw == NILAI_REJECT_OUT_OF_RANGE && fact->type == NILAI_ERASE && writer.flawed == TYPE)
+        writer.flawed = TS;
     if (flaw == NILAI_REJECT_UNKNOWN_VALUE && fact->type != NILAI_TICKET && fact->type != NILAI_SURVEY)
-        writer.flawed = HEAD_TYPE;
+        writer.flawed = TYPE;
 
     if (flaw == NILAI_REJECT_MALFORMED)
         return write_wreck(&writer, scratch, data, size);

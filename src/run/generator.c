@@ -27,6 +27,7 @@ struct nilai_generator {
     struct nilai_generator_options options;
     struct nilai_population *population;
     struct nilai_encoder *encoder;
+    struct nilai_stencils *stencils; /* for good events in MessagePack, or NULL */
     struct nilai_random random;
     struct nilai_generator_counts counts;
     double late_chance; /* of a fact, so that `late` of all events are */
@@ -132,6 +133,11 @@ static enum nilai_status encode(struct nilai_generator *generator, const struct 
     event->ts_ms = fact->ts_ms;
     event->customer = fact->customer;
     event->type = (enum nilai_event_type)fact->type;
+    if (NILAI_LIKELY(event->flaw == NILAI_REJECT_NONE && generator->stencils != NULL)) {
+        nilai_fact_trace(fact, &generator->options.style, generator->stencils, &event->value,
+                         &event->value_size);
+        return NILAI_OK;
+    }
     if (event->flaw == NILAI_REJECT_NONE)
         return nilai_fact_encode(fact, &generator->options.style, generator->encoder, &event->value,
                                  &event->value_size);
@@ -311,7 +317,10 @@ enum nilai_status nilai_generator_create(const struct nilai_generator_options *o
     status = nilai_population_create(&inner, &generator->population, error);
     if (status == NILAI_OK) {
         generator->encoder = nilai_encoder_create(options->style.format);
-        if (generator->encoder == NULL)
+        if (options->style.format == NILAI_FORMAT_MSGPACK)
+            generator->stencils = nilai_fact_stencils_create();
+        if (generator->encoder == NULL
+            || (options->style.format == NILAI_FORMAT_MSGPACK && generator->stencils == NULL))
             status = nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     }
     if (status != NILAI_OK) {
@@ -326,6 +335,7 @@ void nilai_generator_destroy(struct nilai_generator *generator)
 {
     if (generator == NULL)
         return;
+    nilai_stencils_destroy(generator->stencils);
     nilai_encoder_destroy(generator->encoder);
     nilai_population_destroy(generator->population);
     free(generator);

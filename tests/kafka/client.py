@@ -35,6 +35,12 @@ def create_topic(bootstrap, name, partitions=1, replication=-1, config=None):
     admin = AdminClient({"bootstrap.servers": bootstrap})
     topic = NewTopic(name, partitions, replication, config=dict(config or {}))
     admin.create_topics([topic], operation_timeout=TIMEOUT_S)[name].result(TIMEOUT_S)
+    # A broker may hear of a topic a little later than the controller.
+    deadline = time.monotonic() + TIMEOUT_S
+    while admin.list_topics(name, timeout=TIMEOUT_S).topics[name].error:
+        if time.monotonic() > deadline:
+            raise KafkaException(f"topic {name} was made and is not there")
+        time.sleep(0.05)
 
 
 def partition_count(bootstrap, topic):
