@@ -368,12 +368,12 @@ static inline void check_same_state(const struct nilai_partition *a, const struc
                                          clock_ms - day * NILAI_DAY_MS, clock_ms));
         if (!known)
             continue;
-        const struct nilai_service *service = nilai_table_service(one, left);
-        CHECK_EQ(service != NULL, nilai_table_service(other, right) != NULL);
+        struct nilai_service service, expected;
+        bool has_service = nilai_table_service(one, left, &service);
+        CHECK_EQ(has_service, nilai_table_service(other, right, &expected));
         CHECK(memcmp(nilai_table_customer(one, left), nilai_table_customer(other, right),
                      sizeof(struct nilai_customer)) == 0);
-        CHECK(service == NULL
-              || memcmp(service, nilai_table_service(other, right), sizeof *service) == 0);
+        CHECK(!has_service || memcmp(&service, &expected, sizeof service) == 0);
     }
 }
 

@@ -76,12 +76,13 @@ static void check_customer(const struct nilai_table *table, const struct nilai_i
 {
     CHECK(nilai_table_is_live(table, read->number));
     struct nilai_text id = nilai_table_id(table, read->number);
-    const struct nilai_service *service = nilai_table_service(table, read->number);
+    struct nilai_service service;
+    bool has_service = nilai_table_service(table, read->number, &service);
     CHECK(id.size == read->id.size && memcmp(id.data, read->id.data, id.size) == 0);
     CHECK(memcmp(nilai_table_customer(table, read->number), &read->customer,
                  sizeof read->customer) == 0);
-    CHECK_EQ(service != NULL, read->has_service);
-    CHECK(service == NULL || memcmp(service, &read->service, sizeof *service) == 0);
+    CHECK_EQ(has_service, read->has_service);
+    CHECK(!has_service || memcmp(&service, &read->service, sizeof service) == 0);
 }
 
 /* Goal: a chunk is read as it was written: the same customers under the same numbers, and no others.

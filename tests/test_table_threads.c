@@ -2,6 +2,7 @@
 
 #include "nilai/state/table.h"
 #include "nilai/base/hash.h"
+#include "services.h"
 #include "test.h"
 
 enum {
@@ -52,11 +53,26 @@ static void fill(void *record, struct nilai_text id, uint64_t store, uint64_t wo
     }
 }
 
-static bool holds(const void *record, struct nilai_text id, uint64_t store, uint64_t words)
+static bool holds(const struct nilai_customer *record, struct nilai_text id, uint64_t store)
 {
-    uint64_t expected[CUSTOMER_WORDS > SERVICE_WORDS ? CUSTOMER_WORDS : SERVICE_WORDS];
-    fill(expected, id, store, words);
-    return memcmp(record, expected, words * sizeof(uint64_t)) == 0;
+    struct nilai_customer expected;
+    fill(&expected, id, store, CUSTOMER_WORDS);
+    return memcmp(record, &expected, sizeof expected) == 0;
+}
+
+/* A record is narrow for some time and becomes wide once. */
+static void fill_service(struct nilai_service *service, struct nilai_text id, uint64_t store)
+{
+    fill(service, id, store, SERVICE_WORDS);
+    if (store % 64 != 0)
+        services_make_narrow(service);
+}
+
+static bool holds_service(const struct nilai_service *record, struct nilai_text id, uint64_t store)
+{
+    struct nilai_service expected;
+    fill_service(&expected, id, store);
+    return memcmp(record, &expected, sizeof expected) == 0;
 }
 
 /* Asserts that a copy is one that was published; returns the number of its store, 0 for a
@@ -77,9 +93,9 @@ static uint64_t judge(struct nilai_text id, const struct nilai_customer *custome
     if (memcmp(customer, &new_customer, sizeof new_customer) == 0)
         store = 0;
     else
-        NILAI_ASSERT(holds(customer, id, store, CUSTOMER_WORDS));
+        NILAI_ASSERT(holds(customer, id, store));
     if (service != NULL && memcmp(service, &new_service, sizeof new_service) != 0)
-        NILAI_ASSERT(holds(service, id, store, SERVICE_WORDS));
+        NILAI_ASSERT(holds_service(service, id, store));
     return store;
 }
 
@@ -136,10 +152,12 @@ static void publish(struct nilai_table *table, uint32_t number, uint64_t store)
     struct nilai_text id = nilai_table_id(table, number);
     struct nilai_customer customer;
     struct nilai_service service;
-    bool has_service = nilai_table_service(table, number) != NULL;
+    bool has_service = nilai_table_service(table, number, &service);
 
     fill(&customer, id, store, CUSTOMER_WORDS);
-    fill(&service, id, store, SERVICE_WORDS);
+    fill_service(&service, id, store);
+    if (has_service)
+        CHECK_EQ(nilai_table_add_service(table, number), NILAI_OK);
     nilai_table_store(table, number, &customer, has_service ? &service : NULL);
 }
 
@@ -185,7 +203,7 @@ static void restore_all(struct scene *scene, uint64_t *seed)
         if (nilai_table_is_live(scene->table, number))
             nilai_table_erase(scene->table, number);
         fill(&customer, id, store, CUSTOMER_WORDS);
-        fill(&service, id, store, SERVICE_WORDS);
+        fill_service(&service, id, store);
         CHECK_EQ(nilai_table_restore(scene->table, number, hash, id, &customer,
                                      next_random(seed) % 2 ? &service : NULL), NILAI_OK);
         if (is_steady) {

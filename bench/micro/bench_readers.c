@@ -94,13 +94,14 @@ static void change_batch(uint64_t *seed)
     static char texts[BATCH][ID_BYTES + 1];
     struct nilai_text ids[BATCH];
     uint64_t hashes[BATCH];
+    uint32_t number;
     for (uint32_t i = 0; i < BATCH; i++) {
         ids[i] = id_of(texts[i], (uint32_t)(bench_random(seed) % customers));
         hashes[i] = nilai_table_hash(table, ids[i]);
         nilai_table_prefetch_index(table, hashes[i]);
     }
     for (uint32_t i = 0; i < BATCH; i++)
-        nilai_table_prefetch_record(table, hashes[i]);
+        (void)nilai_table_prefetch_record(table, hashes[i], &number);
     for (uint32_t i = 0; i < BATCH; i++)
         change(ids[i], hashes[i]);
 }

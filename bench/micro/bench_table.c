@@ -159,6 +159,7 @@ static void change_batch(struct bench *bench, const uint32_t *whom, uint32_t cou
     static char texts[BATCH_MAX][ID_BYTES + 1];
     struct nilai_text ids[BATCH_MAX];
     uint64_t hashes[BATCH_MAX];
+    uint32_t number;
 
     for (uint32_t i = 0; i < count; i++) {
         ids[i] = id_of(texts[i], whom[i]);
@@ -168,7 +169,7 @@ static void change_batch(struct bench *bench, const uint32_t *whom, uint32_t cou
         __builtin_prefetch(&bench->changes[whom[i]]); /* the bench's own book must not count */
     }
     for (uint32_t i = 0; prefetch && i < count; i++)
-        nilai_table_prefetch_record(bench->table, hashes[i]);
+        (void)nilai_table_prefetch_record(bench->table, hashes[i], &number);
     for (uint32_t i = 0; i < count; i++)
         change(bench, whom[i], ids[i], hashes[i]);
 }

@@ -146,12 +146,10 @@ static void open_subjects(void)
     subjects = calloc(subject_count, sizeof *subjects);
     bench_must(subjects != NULL, "there is memory");
     for (uint32_t number = 0; number < subject_count; number++) {
-        const struct nilai_service *service = nilai_table_service(table, number);
         subjects[number].customer = *nilai_table_customer(table, number);
         nilai_service_init(&subjects[number].service);
-        subjects[number].has_service = service != NULL;
-        if (service != NULL)
-            subjects[number].service = *service;
+        subjects[number].has_service
+            = nilai_table_service(table, number, &subjects[number].service);
     }
     for (uint32_t i = 0; i < EVENTS - TURN; i++)
         if (nilai_table_find(table, nilai_table_hash(table, list[i]->customer), list[i]->customer,

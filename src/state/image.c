@@ -71,14 +71,15 @@ static_assert(UNPACKED_MAX + UNPACKED_MAX / 255 + 16 + 64 < NILAI_JOURNAL_SIZE_M
 static void put_customer(const struct nilai_table *table, uint32_t number,
                          struct nilai_buffer *buffer)
 {
-    const struct nilai_service *service = nilai_table_service(table, number);
+    struct nilai_service service;
+    bool has_service = nilai_table_service(table, number, &service);
     nilai_wire_put_8(buffer, (uint8_t)(number % NILAI_CHUNK_CUSTOMERS));
-    nilai_wire_put_8(buffer, service != NULL ? FLAG_SERVICE : 0);
+    nilai_wire_put_8(buffer, has_service ? FLAG_SERVICE : 0);
     nilai_wire_put_text(buffer, nilai_table_id(table, number));
     nilai_buffer_append(buffer, nilai_table_customer(table, number),
                         sizeof(struct nilai_customer));
-    if (service != NULL)
-        nilai_buffer_append(buffer, service, sizeof *service);
+    if (has_service)
+        nilai_buffer_append(buffer, &service, sizeof service);
 }
 
 static void put_chunk(const struct nilai_table *table, uint32_t chunk, struct nilai_buffer *buffer)

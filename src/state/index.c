@@ -128,6 +128,7 @@ void nilai_index_prefetch(const struct nilai_index *index, uint64_t hash)
 {
     uint32_t tag = tag_of(hash);
     __builtin_prefetch(&locate(index, tag)->slots[home_of(tag) * LINE_SLOTS]);
+    __asm__ volatile(""); /* an effect, or gcc may leave the call out */
 }
 
 void nilai_index_seek(const struct nilai_index *index, uint64_t hash,
@@ -141,6 +142,17 @@ void nilai_index_seek(const struct nilai_index *index, uint64_t hash,
         .segment = segment,
         .tag = tag,
         .version = __atomic_load_n(&segment->version, __ATOMIC_ACQUIRE),
+    };
+}
+
+void nilai_index_seek_own(const struct nilai_index *index, uint64_t hash,
+                          struct nilai_index_cursor *cursor)
+{
+    uint32_t tag = tag_of(hash);
+    *cursor = (struct nilai_index_cursor){
+        .index = index,
+        .segment = locate(index, tag),
+        .tag = tag,
     };
 }
 

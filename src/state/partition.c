@@ -12,11 +12,13 @@
 
 enum {
     BATCH = 32,       /* events whose memory is fetched ahead together */
-    WAKES_MAX = 4096, /* timers looked at in one step, though they may bring no change */
+    WORK_MAX = 256,   /* events applied and timers looked at in one step, some microseconds each */
     ERASED_MAX = 1024, /* ids of erased customers that wait for the feed */
     ERASED_SHARE = 16, /* remembered erasures take at most this part of the memory limit */
     ERASED_ENTRY_BYTES = 128,
 };
+
+#define NOBODY UINT32_MAX
 
 struct erased_id {
     uint8_t size;
@@ -37,6 +39,7 @@ struct nilai_partition {
     size_t next;      /* of its events */
     size_t batch_end; /* hashes[] are those of events up to here */
     uint64_t hashes[BATCH];
+    uint32_t likely[BATCH]; /* whose record was fetched for the event; NOBODY */
     uint32_t due[BATCH]; /* timers taken out of the wheel and not yet looked at */
     uint32_t due_next, due_count;
     uint64_t still[NILAI_TURN_EVENTS_MAX / 64];
@@ -52,6 +55,7 @@ struct nilai_partition {
 struct scratch {
     uint32_t number;
     bool has_service;
+    int64_t stored_wake_s; /* of the record as it lies in the table */
     struct nilai_customer customer;
     struct nilai_service service;
 };
@@ -101,12 +105,10 @@ void nilai_partition_destroy(struct nilai_partition *partition)
 
 static void load(const struct nilai_partition *partition, uint32_t number, struct scratch *scratch)
 {
-    const struct nilai_service *service = nilai_table_service(partition->table, number);
     scratch->number = number;
     scratch->customer = *nilai_table_customer(partition->table, number);
-    scratch->has_service = service != NULL;
-    if (service != NULL)
-        scratch->service = *service;
+    scratch->has_service = nilai_table_service(partition->table, number, &scratch->service);
+    scratch->stored_wake_s = scratch->customer.wake_s;
 }
 
 static struct nilai_service *service_of(struct scratch *scratch)
@@ -114,14 +116,22 @@ static struct nilai_service *service_of(struct scratch *scratch)
     return scratch->has_service ? &scratch->service : NULL;
 }
 
+static void arm(struct nilai_partition *partition, uint32_t number, int64_t wake_s)
+{
+    if (wake_s < nilai_timers_armed_at(partition->timers, number))
+        nilai_timers_arm(partition->timers, number, wake_s);
+}
+
 /* Publishes the copy to readers. A timer is only ever moved earlier here: one that comes too
- * early looks, finds nothing, and is armed anew. */
+ * early looks, finds nothing, and is armed anew. As a timer is never later than what its record
+ * says, a record that moves its own later, as nearly every event does, need not look at it. */
 static void store(struct nilai_partition *partition, struct scratch *scratch)
 {
     int64_t wake_s = scratch->customer.wake_s;
     nilai_table_store(partition->table, scratch->number, &scratch->customer, service_of(scratch));
-    if (wake_s < nilai_timers_armed_at(partition->timers, scratch->number))
-        nilai_timers_arm(partition->timers, scratch->number, wake_s);
+    if (wake_s < scratch->stored_wake_s)
+        arm(partition, scratch->number, wake_s);
+    scratch->stored_wake_s = wake_s;
 }
 
 static enum nilai_status touch(struct nilai_partition *partition, uint32_t number)
@@ -241,11 +251,12 @@ static enum nilai_status apply(struct nilai_partition *partition, const struct n
 {
     struct nilai_change changes[NILAI_CHANGES_PER_STEP];
     uint32_t notes;
-    if (!scratch->has_service && nilai_customer_needs_service(event)) {
+    if (nilai_customer_needs_service(event)) {
         enum nilai_status status = nilai_table_add_service(partition->table, scratch->number);
         if (status != NILAI_OK)
             return status;
-        nilai_service_init(&scratch->service);
+        if (!scratch->has_service)
+            nilai_service_init(&scratch->service);
         scratch->has_service = true;
     }
     if (is_frozen(partition)) {
@@ -372,6 +383,16 @@ static enum nilai_status remember_again(struct nilai_partition *partition,
                             partition->clock_ms);
 }
 
+/* The record of the event's customer. */
+static bool find(const struct nilai_partition *partition, size_t index, uint32_t *number)
+{
+    struct nilai_text id = partition->turn.events[index]->customer;
+    *number = partition->likely[index % BATCH];
+    return (*number != NOBODY && nilai_table_is(partition->table, *number, id))
+           || nilai_table_find(partition->table, partition->hashes[index % BATCH], id, number)
+                  == NILAI_OK;
+}
+
 /* Applies one event, after the deadlines before it. *complete false: no room for all of it
  * yet; call again with the same event. */
 static enum nilai_status process(struct nilai_partition *partition, size_t index,
@@ -382,7 +403,7 @@ static enum nilai_status process(struct nilai_partition *partition, size_t index
     uint64_t hash = partition->hashes[index % BATCH];
     uint64_t id_hash = nilai_hash(event->id.data, event->id.size);
     uint32_t number = 0, place = place_of(partition, index);
-    bool known = nilai_table_find(partition->table, hash, event->customer, &number) == NILAI_OK;
+    bool known = find(partition, index, &number);
     bool ignored = is_ignored(partition, event, place, id_hash, known, number);
     *complete = true;
     move_clock(partition, event, place, ignored);
@@ -424,40 +445,36 @@ void nilai_partition_begin(struct nilai_partition *partition, const struct nilai
     partition->done = false;
 }
 
-/* What hangs on a record that has been fetched. */
-static void prefetch_rest(const struct nilai_partition *partition, uint32_t number)
-{
-    nilai_table_prefetch_service(partition->table, number);
-    nilai_timers_prefetch(partition->timers, number);
-}
-
 /* Hashes the next events and fetches first their index lines, then their records, then what
  * hangs on those: each wave has arrived when the next one needs it. */
 static void prefetch_batch(struct nilai_partition *partition)
 {
-    uint32_t number;
+    const struct nilai_table *table = partition->table;
     const struct nilai_turn *turn = &partition->turn;
     size_t from = partition->batch_end;
-    size_t to = from + BATCH < turn->count ? from + BATCH : turn->count;
-    for (size_t i = from; i < to; i++) {
-        partition->hashes[i - from] =
-            nilai_table_hash(partition->table, turn->events[i]->customer);
-        nilai_table_prefetch_index(partition->table, partition->hashes[i - from]);
+    size_t count = turn->count - from < BATCH ? turn->count - from : BATCH;
+    uint32_t *likely = partition->likely;
+    for (size_t i = 0; i < count; i++) {
+        partition->hashes[i] = nilai_table_hash(table, turn->events[from + i]->customer);
+        nilai_table_prefetch_index(table, partition->hashes[i]);
     }
-    for (size_t i = from; i < to; i++)
-        nilai_table_prefetch_record(partition->table, partition->hashes[i - from]);
-    for (size_t i = from; i < to; i++)
-        if (nilai_table_find(partition->table, partition->hashes[i - from],
-                             turn->events[i]->customer, &number) == NILAI_OK)
-            prefetch_rest(partition, number);
-    partition->batch_end = to;
+    for (size_t i = 0; i < count; i++)
+        if (!nilai_table_prefetch_record(table, partition->hashes[i], &likely[i]))
+            likely[i] = NOBODY;
+    for (size_t i = 0; i < count; i++)
+        if (likely[i] != NOBODY)
+            nilai_table_prefetch_service(table, likely[i]);
+    partition->batch_end = from + count;
 }
 
-static enum nilai_status step_events(struct nilai_partition *partition,
+static enum nilai_status step_events(struct nilai_partition *partition, uint32_t *work,
                                      struct nilai_effects *effects, bool *complete)
 {
     const struct nilai_turn *turn = &partition->turn;
     for (*complete = true; partition->next < turn->count; partition->next++) {
+        *complete = (*work)++ < WORK_MAX;
+        if (!*complete)
+            return NILAI_OK;
         if (partition->next == partition->batch_end)
             prefetch_batch(partition);
         enum nilai_status status = process(partition, partition->next, effects, complete);
@@ -475,7 +492,7 @@ static bool take_due(struct nilai_partition *partition)
     while (count < BATCH && nilai_timers_pop_due(partition->timers, now_s, &partition->due[count]))
         nilai_table_prefetch_number(partition->table, partition->due[count++]);
     for (uint32_t i = 0; i < count; i++)
-        prefetch_rest(partition, partition->due[i]);
+        nilai_table_prefetch_service(partition->table, partition->due[i]);
     partition->due_next = 0;
     partition->due_count = count;
     return count > 0;
@@ -491,20 +508,17 @@ static enum nilai_status wake(struct nilai_partition *partition, uint32_t number
     if (status != NILAI_OK || !*complete)
         return status;
     /* The timer may have been an early one, so that nothing was stored and armed. */
-    int64_t wake_s = scratch.customer.wake_s;
-    if (wake_s < nilai_timers_armed_at(partition->timers, number))
-        nilai_timers_arm(partition->timers, number, wake_s);
+    arm(partition, number, scratch.customer.wake_s);
     partition->counts.wakes++;
     return NILAI_OK;
 }
 
-static enum nilai_status step_timers(struct nilai_partition *partition,
+static enum nilai_status step_timers(struct nilai_partition *partition, uint32_t *work,
                                      struct nilai_effects *effects, bool *complete)
 {
     *complete = true;
-    for (int wakes = 0; partition->due_next < partition->due_count || take_due(partition);
-         wakes++) {
-        *complete = wakes < WAKES_MAX;
+    while (partition->due_next < partition->due_count || take_due(partition)) {
+        *complete = (*work)++ < WORK_MAX;
         if (!*complete)
             return NILAI_OK;
         enum nilai_status status =
@@ -520,16 +534,17 @@ enum nilai_status nilai_partition_step(struct nilai_partition *partition,
                                        struct nilai_effects *effects, bool *done)
 {
     NILAI_ASSERT(!partition->done);
+    uint32_t work = 0;
     effects->count = 0;
     *done = false;
-    enum nilai_status status = step_events(partition, effects, done);
+    enum nilai_status status = step_events(partition, &work, effects, done);
     if (status != NILAI_OK || !*done)
         return status;
 
     if (partition->turn.clock_ms > partition->clock_ms)
         partition->clock_ms = partition->turn.clock_ms;
     if (partition->clock_ms >= 0 && !is_frozen(partition))
-        status = step_timers(partition, effects, done);
+        status = step_timers(partition, &work, effects, done);
     partition->done = *done;
     return status;
 }
@@ -706,9 +721,11 @@ void nilai_partition_take_touched(struct nilai_partition *partition, nilai_touch
     uint32_t from = 0, number;
     bool more = take_erased(partition, visit, context);
     while (more && nilai_touched_take(&partition->touched, &from, &number)) {
+        struct nilai_service service;
+        bool has_service = nilai_table_service(partition->table, number, &service);
         more = visit(context, nilai_table_id(partition->table, number),
                      nilai_table_customer(partition->table, number),
-                     nilai_table_service(partition->table, number));
+                     has_service ? &service : NULL);
         if (!more) {
             enum nilai_status kept = nilai_touched_add(&partition->touched, number);
             NILAI_ASSERT(kept == NILAI_OK); /* it had its place */

@@ -2,14 +2,16 @@
  * One customer in memory, without padding between:
  *
  *     0   sequence    odd while the writer is at it; never goes back, not even over reuse
- *     4   head        low 27 bits: number of the service record + 1, 0: none
+ *     4   head        low 26 bits: number of the service record + 1, 0: none
+ *                     1 bit: it is a wide one, else a narrow one (narrow.h)
  *                     high 5 bits: 0 free, 1..16 length of the id, 17 a long id
  *     8   id          16 bytes of it, the rest zeros; of a long id: its number in the slab of
  *                     long ids and its length
  *     24  customer    struct nilai_customer
  *
- * Long ids (up to 64 bytes) and service records lie in slabs of their own and belong to
- * exactly one customer; they have no sequence, the customer's covers them.
+ * Long ids (up to 64 bytes) and service records, narrow and wide, lie in slabs of their own and
+ * belong to exactly one customer; they have no sequence, the customer's covers them. A service
+ * record begins narrow; what does not fit any more moves to a wide one, for good.
  *
  * Why a reader sees a consistent record
  *
@@ -31,8 +33,8 @@
  * all of these orderings are plain moves.
  *
  * Two copies are taken through numbers that were read in (b) themselves. That of the service
- * record is one bit field of one word, so it is always a number that was once taken, and the
- * memory is there; that of the long id shares its word with an inline id's text, so the
+ * record and the slab that it is in are one word, so it is always a number that was once taken
+ * there, and the memory is there; that of the long id shares its word with an inline id's text, so the
  * reader checks the sequence once more before it follows. If what they name has gone to
  * another customer by then, this customer's sequence was changed before it was given away,
  * and the new owner's release stores carry that to the reader as above. The same goes for a
@@ -53,14 +55,16 @@
 
 #include "nilai/base/hash.h"
 #include "nilai/state/index.h"
+#include "nilai/state/narrow.h"
 #include "nilai/state/slab.h"
 
 enum {
     ID_INLINE = 16,
     ID_LONG = ID_INLINE + 1,
     ID_MAX = NILAI_TEXT_MAX,
-    SERVICE_BITS = 27,
-    SERVICE_MASK = (1 << SERVICE_BITS) - 1,
+    KIND_SHIFT = 27,
+    HEAD_WIDE = 1 << 26,
+    NUMBER_MASK = HEAD_WIDE - 1,
     CHUNK_LOG2 = 13,        /* records a chunk: 2.4 MiB of customers */
     LONG_CHUNK_LOG2 = 12,
     RECORDS_MAX = INT32_MAX - (1 << 14), /* timers spare one bit of a number */
@@ -92,27 +96,30 @@ struct long_id {
 };
 
 static_assert(sizeof(struct nilai_customer) % sizeof(word) == 0, "a customer is a row of words");
-static_assert(sizeof(struct nilai_service) % sizeof(word) == 0, "and so is a service record");
+static_assert(sizeof(struct nilai_service) % sizeof(word) == 0
+                  && sizeof(struct nilai_narrow) % sizeof(word) == 0,
+              "and so is a service record");
 static_assert(offsetof(struct record, customer) == 24, "drawn above");
 static_assert(sizeof(struct record) == 24 + sizeof(struct nilai_customer), "without padding");
 
 struct nilai_table {
     struct nilai_index *index;
-    struct nilai_slab records, services, long_ids;
+    struct nilai_slab records, narrows, wides, long_ids;
     struct nilai_memory memory;
     uint64_t hash_seed;
 };
 
 /* ---- words ---- */
 
+/* Whether a word has changed is not asked: the answer is a coin's, and a guess that was wrong costs
+ * more than some stores into lines that are held anyway. */
 static void store_words(void *to, const void *from, size_t size)
 {
     word *words = to;
     for (size_t i = 0; i < size / sizeof(word); i++) {
         word value;
         memcpy(&value, (const char *)from + i * sizeof value, sizeof value);
-        if (words[i] != value)
-            __atomic_store_n(&words[i], value, __ATOMIC_RELEASE);
+        __atomic_store_n(&words[i], value, __ATOMIC_RELEASE);
     }
 }
 
@@ -134,20 +141,25 @@ static void load_words(void *to, const void *from, size_t size)
 
 /* ---- what a head says ---- */
 
+/* `service`: place of the service record, 0: none. */
 static uint32_t head_make(uint32_t kind, uint32_t service)
 {
-    return kind << SERVICE_BITS | service;
+    return kind << KIND_SHIFT | service;
 }
 
 static uint32_t head_kind(uint32_t head)
 {
-    return head >> SERVICE_BITS;
+    return head >> KIND_SHIFT;
 }
 
-/* Number + 1; 0: none. */
 static uint32_t head_service(uint32_t head)
 {
-    return head & SERVICE_MASK;
+    return head & (HEAD_WIDE | NUMBER_MASK);
+}
+
+static uint32_t service_make(bool wide, uint32_t number)
+{
+    return (wide ? HEAD_WIDE : 0) | (number + 1);
 }
 
 /* ---- the writer's view ---- */
@@ -163,10 +175,16 @@ static struct record *live_record(const struct nilai_table *table, uint32_t numb
     return record_at(table, number);
 }
 
-static struct nilai_service *service_of(const struct nilai_table *table, const struct record *record)
+/* The bytes of a service record that is there, narrow or wide. */
+static void *service_at(const struct nilai_table *table, uint32_t service)
 {
-    uint32_t service = head_service(record->head);
-    return service == 0 ? NULL : nilai_slab_at(&table->services, service - 1);
+    return nilai_slab_at((service & HEAD_WIDE) != 0 ? &table->wides : &table->narrows,
+                         (service & NUMBER_MASK) - 1);
+}
+
+static size_t service_bytes(uint32_t service)
+{
+    return (service & HEAD_WIDE) != 0 ? sizeof(struct nilai_service) : sizeof(struct nilai_narrow);
 }
 
 static struct nilai_text id_of(const struct nilai_table *table, const struct record *record)
@@ -216,10 +234,15 @@ static enum nilai_status init_slabs(struct nilai_table *table)
         .chunk_log2 = CHUNK_LOG2,
         .records_max = RECORDS_MAX,
     };
-    const struct nilai_slab_options services = {
+    const struct nilai_slab_options narrows = {
+        .record_bytes = sizeof(struct nilai_narrow),
+        .chunk_log2 = CHUNK_LOG2,
+        .records_max = NUMBER_MASK,
+    };
+    const struct nilai_slab_options wides = {
         .record_bytes = sizeof(struct nilai_service),
         .chunk_log2 = CHUNK_LOG2,
-        .records_max = SERVICE_MASK,
+        .records_max = NUMBER_MASK,
     };
     const struct nilai_slab_options long_ids = {
         .record_bytes = sizeof(struct long_id),
@@ -228,7 +251,9 @@ static enum nilai_status init_slabs(struct nilai_table *table)
     };
     enum nilai_status status = nilai_slab_init(&table->records, &records, &table->memory);
     if (status == NILAI_OK)
-        status = nilai_slab_init(&table->services, &services, &table->memory);
+        status = nilai_slab_init(&table->narrows, &narrows, &table->memory);
+    if (status == NILAI_OK)
+        status = nilai_slab_init(&table->wides, &wides, &table->memory);
     if (status == NILAI_OK)
         status = nilai_slab_init(&table->long_ids, &long_ids, &table->memory);
     return status;
@@ -256,7 +281,8 @@ void nilai_table_destroy(struct nilai_table *table)
         return;
     nilai_index_destroy(table->index);
     nilai_slab_fini(&table->long_ids);
-    nilai_slab_fini(&table->services);
+    nilai_slab_fini(&table->wides);
+    nilai_slab_fini(&table->narrows);
     nilai_slab_fini(&table->records);
     NILAI_ASSERT(table->memory.used_bytes == 0);
     free(table);
@@ -269,21 +295,25 @@ void nilai_table_prefetch_index(const struct nilai_table *table, uint64_t hash)
     nilai_index_prefetch(table->index, hash);
 }
 
+/* To gcc, a function that only prefetches has no effect, so that a call of it may be left out; what is
+ * volatile has one. */
 static void prefetch_lines(const void *from, size_t size)
 {
     for (size_t i = 0; i < size; i += LINE_BYTES)
         __builtin_prefetch((const char *)from + i);
     __builtin_prefetch((const char *)from + size - 1);
+    __asm__ volatile("");
 }
 
-void nilai_table_prefetch_record(const struct nilai_table *table, uint64_t hash)
+bool nilai_table_prefetch_record(const struct nilai_table *table, uint64_t hash, uint32_t *number)
 {
     struct nilai_index_cursor cursor;
-    uint32_t number;
 
-    nilai_index_seek(table->index, hash, &cursor);
-    if (nilai_index_next(&cursor, &number))
-        prefetch_lines(record_at(table, number), sizeof(struct record));
+    nilai_index_seek_own(table->index, hash, &cursor);
+    if (!nilai_index_next(&cursor, number))
+        return false;
+    nilai_table_prefetch_number(table, *number);
+    return true;
 }
 
 void nilai_table_prefetch_number(const struct nilai_table *table, uint32_t number)
@@ -293,9 +323,14 @@ void nilai_table_prefetch_number(const struct nilai_table *table, uint32_t numbe
 
 void nilai_table_prefetch_service(const struct nilai_table *table, uint32_t number)
 {
-    const struct nilai_service *service = service_of(table, record_at(table, number));
-    if (service != NULL)
-        prefetch_lines(service, sizeof *service);
+    uint32_t service = head_service(record_at(table, number)->head);
+    if (service != 0)
+        prefetch_lines(service_at(table, service), service_bytes(service));
+}
+
+bool nilai_table_is(const struct nilai_table *table, uint32_t number, struct nilai_text id)
+{
+    return nilai_table_is_live(table, number) && same_text(id_of(table, record_at(table, number)), id);
 }
 
 enum nilai_status nilai_table_find(const struct nilai_table *table, uint64_t hash,
@@ -303,7 +338,7 @@ enum nilai_status nilai_table_find(const struct nilai_table *table, uint64_t has
 {
     struct nilai_index_cursor cursor;
 
-    nilai_index_seek(table->index, hash, &cursor);
+    nilai_index_seek_own(table->index, hash, &cursor);
     while (nilai_index_next(&cursor, number)) {
         if (same_text(id_of(table, record_at(table, *number)), id))
             return NILAI_OK;
@@ -316,9 +351,17 @@ const struct nilai_customer *nilai_table_customer(const struct nilai_table *tabl
     return &live_record(table, number)->customer;
 }
 
-const struct nilai_service *nilai_table_service(const struct nilai_table *table, uint32_t number)
+bool nilai_table_service(const struct nilai_table *table, uint32_t number,
+                         struct nilai_service *service)
 {
-    return service_of(table, live_record(table, number));
+    uint32_t own = head_service(live_record(table, number)->head);
+    if (own == 0)
+        return false;
+    if ((own & HEAD_WIDE) != 0)
+        load_words(service, service_at(table, own), sizeof *service);
+    else
+        nilai_narrow_unpack(service, service_at(table, own));
+    return true;
 }
 
 struct nilai_text nilai_table_id(const struct nilai_table *table, uint32_t number)
@@ -353,6 +396,14 @@ static void write_id(struct nilai_table *table, struct record *record, struct ni
     }
     store_words(&record->id, text, ID_INLINE);
     write_head(record, head_make(id.size > ID_INLINE ? ID_LONG : id.size, service));
+}
+
+/* Under the sequence of the record it was part of. */
+static void give_service(struct nilai_table *table, uint32_t service)
+{
+    store_zeros(service_at(table, service), service_bytes(service));
+    nilai_slab_give((service & HEAD_WIDE) != 0 ? &table->wides : &table->narrows,
+                    (service & NUMBER_MASK) - 1);
 }
 
 static void write_new(struct nilai_table *table, uint32_t number, struct nilai_text id,
@@ -401,37 +452,68 @@ enum nilai_status nilai_table_insert(struct nilai_table *table, uint64_t hash, s
     return NILAI_OK;
 }
 
+static enum nilai_status add_narrow(struct nilai_table *table, struct record *record)
+{
+    struct nilai_service fresh;
+    struct nilai_narrow narrow;
+    uint32_t number;
+
+    enum nilai_status status = nilai_slab_take(&table->narrows, &number);
+    if (status != NILAI_OK)
+        return status;
+    nilai_service_init(&fresh);
+    bool fits = nilai_narrow_pack(&narrow, &fresh);
+    NILAI_ASSERT(fits);
+    write_begin(record);
+    store_words(nilai_slab_at(&table->narrows, number), &narrow, sizeof narrow);
+    write_head(record, head_make(head_kind(record->head), service_make(false, number)));
+    write_end(record);
+    return NILAI_OK;
+}
+
 enum nilai_status nilai_table_add_service(struct nilai_table *table, uint32_t number)
 {
     struct record *record = live_record(table, number);
-    struct nilai_service fresh;
-    uint32_t service;
+    uint32_t service = head_service(record->head);
 
-    if (head_service(record->head) != 0)
+    if ((service & HEAD_WIDE) != 0)
         return NILAI_OK;
-    enum nilai_status status = nilai_slab_take(&table->services, &service);
-    if (status != NILAI_OK)
+    enum nilai_status status = nilai_slab_reserve(&table->wides);
+    if (status != NILAI_OK || service != 0)
         return status;
-    memset(&fresh, 0, sizeof fresh);
-    nilai_service_init(&fresh);
-    write_begin(record);
-    store_words(nilai_slab_at(&table->services, service), &fresh, sizeof fresh);
-    write_head(record, head_make(head_kind(record->head), service + 1));
-    write_end(record);
-    return NILAI_OK;
+    return add_narrow(table, record);
+}
+
+/* Under the record's sequence; it has one. */
+static void store_service(struct nilai_table *table, struct record *record,
+                          const struct nilai_service *service)
+{
+    uint32_t own = head_service(record->head), number;
+    struct nilai_narrow narrow;
+
+    NILAI_ASSERT(own != 0);
+    if ((own & HEAD_WIDE) != 0) {
+        store_words(service_at(table, own), service, sizeof *service);
+    } else if (nilai_narrow_pack(&narrow, service)) {
+        store_words(service_at(table, own), &narrow, sizeof narrow);
+    } else {
+        enum nilai_status status = nilai_slab_take(&table->wides, &number);
+        NILAI_ASSERT(status == NILAI_OK); /* add_service has seen to it */
+        store_words(nilai_slab_at(&table->wides, number), service, sizeof *service);
+        write_head(record, head_make(head_kind(record->head), service_make(true, number)));
+        give_service(table, own);
+    }
 }
 
 void nilai_table_store(struct nilai_table *table, uint32_t number,
                        const struct nilai_customer *customer, const struct nilai_service *service)
 {
     struct record *record = live_record(table, number);
-    struct nilai_service *kept = service_of(table, record);
 
-    NILAI_ASSERT(service == NULL || kept != NULL);
     write_begin(record);
     store_words(&record->customer, customer, sizeof *customer);
     if (service != NULL)
-        store_words(kept, service, sizeof *service);
+        store_service(table, record, service);
     write_end(record);
 }
 
@@ -439,22 +521,19 @@ void nilai_table_erase(struct nilai_table *table, uint32_t number)
 {
     struct record *record = live_record(table, number);
     struct nilai_text id = id_of(table, record);
-    struct nilai_service *service = service_of(table, record);
     uint32_t head = record->head, long_number = record->id.reference.number;
 
     nilai_index_erase(table->index, nilai_table_hash(table, id), number);
     write_begin(record);
-    if (service != NULL)
-        store_zeros(service, sizeof *service);
     if (head_kind(head) == ID_LONG)
         store_zeros(nilai_slab_at(&table->long_ids, long_number), sizeof(struct long_id));
     store_zeros(&record->id, sizeof record->id);
     store_zeros(&record->customer, sizeof record->customer);
     write_head(record, 0);
+    if (head_service(head) != 0)
+        give_service(table, head_service(head));
     write_end(record);
 
-    if (service != NULL)
-        nilai_slab_give(&table->services, head_service(head) - 1);
     if (head_kind(head) == ID_LONG)
         nilai_slab_give(&table->long_ids, long_number);
     nilai_slab_give(&table->records, number);
@@ -464,20 +543,33 @@ void nilai_table_erase(struct nilai_table *table, uint32_t number)
 
 /* What a saved customer takes besides its record. */
 struct parts {
-    bool has_long, has_service;
-    uint32_t long_number, service;
+    bool has_long;
+    uint32_t long_number;
+    uint32_t service;           /* place; 0: none */
+    struct nilai_narrow narrow; /* what is written there, if it is a narrow one */
 };
 
 static void give_parts(struct nilai_table *table, const struct parts *parts)
 {
     if (parts->has_long)
         nilai_slab_give(&table->long_ids, parts->long_number);
-    if (parts->has_service)
-        nilai_slab_give(&table->services, parts->service);
+    if (parts->service != 0)
+        give_service(table, parts->service);
 }
 
-static enum nilai_status take_parts(struct nilai_table *table, bool needs_long, bool needs_service,
-                                    struct parts *parts)
+static enum nilai_status take_service(struct nilai_table *table,
+                                      const struct nilai_service *service, struct parts *parts)
+{
+    bool wide = !nilai_narrow_pack(&parts->narrow, service);
+    uint32_t number;
+    enum nilai_status status = nilai_slab_take(wide ? &table->wides : &table->narrows, &number);
+    if (status == NILAI_OK)
+        parts->service = service_make(wide, number);
+    return status;
+}
+
+static enum nilai_status take_parts(struct nilai_table *table, bool needs_long,
+                                    const struct nilai_service *service, struct parts *parts)
 {
     enum nilai_status status = NILAI_OK;
     *parts = (struct parts){0};
@@ -485,10 +577,8 @@ static enum nilai_status take_parts(struct nilai_table *table, bool needs_long, 
         status = nilai_slab_take(&table->long_ids, &parts->long_number);
         parts->has_long = status == NILAI_OK;
     }
-    if (status == NILAI_OK && needs_service) {
-        status = nilai_slab_take(&table->services, &parts->service);
-        parts->has_service = status == NILAI_OK;
-    }
+    if (status == NILAI_OK && service != NULL)
+        status = take_service(table, service, parts);
     return status;
 }
 
@@ -497,12 +587,15 @@ static void write_saved(struct nilai_table *table, uint32_t number, struct nilai
                         const struct nilai_service *service)
 {
     struct record *record = record_at(table, number);
+    bool wide = (parts->service & HEAD_WIDE) != 0;
 
     write_begin(record);
-    write_id(table, record, id, parts->long_number, parts->has_service ? parts->service + 1 : 0);
+    write_id(table, record, id, parts->long_number, parts->service);
     store_words(&record->customer, customer, sizeof *customer);
-    if (parts->has_service)
-        store_words(nilai_slab_at(&table->services, parts->service), service, sizeof *service);
+    if (parts->service != 0)
+        store_words(service_at(table, parts->service),
+                    wide ? (const void *)service : (const void *)&parts->narrow,
+                    service_bytes(parts->service));
     write_end(record);
 }
 
@@ -519,7 +612,7 @@ enum nilai_status nilai_table_restore(struct nilai_table *table, uint32_t number
     enum nilai_status status = nilai_index_make_room(table->index, hash);
     if (status != NILAI_OK)
         return status;
-    status = take_parts(table, id.size > ID_INLINE, service != NULL, &parts);
+    status = take_parts(table, id.size > ID_INLINE, service, &parts);
     if (status == NILAI_OK)
         status = nilai_slab_take_at(&table->records, number);
     if (status != NILAI_OK) {
@@ -550,7 +643,7 @@ void nilai_table_stats(const struct nilai_table *table, struct nilai_table_stats
 {
     *stats = (struct nilai_table_stats){
         .customers = table->records.live,
-        .services = table->services.live,
+        .services = table->narrows.live + table->wides.live,
         .memory_bytes = table->memory.used_bytes,
     };
 }
@@ -590,12 +683,19 @@ static void copy_rest(const struct nilai_table *table, const struct record *reco
                       const struct front *front, struct nilai_customer *customer,
                       struct nilai_service *service, bool *has_service)
 {
-    uint32_t number = head_service(front->head);
+    uint32_t own = head_service(front->head);
+    struct nilai_narrow narrow;
 
     load_words(customer, &record->customer, sizeof *customer);
-    *has_service = number != 0;
-    if (number != 0)
-        load_words(service, nilai_slab_at(&table->services, number - 1), sizeof *service);
+    *has_service = own != 0;
+    if (own == 0)
+        return;
+    if ((own & HEAD_WIDE) != 0) {
+        load_words(service, service_at(table, own), sizeof *service);
+    } else {
+        load_words(&narrow, service_at(table, own), sizeof narrow);
+        nilai_narrow_unpack(service, &narrow); /* perhaps torn: still() tells */
+    }
 }
 
 /* NILAI_OK: copied. NILAI_MISSING: somebody else's record, or nobody's. NILAI_BUSY: the
@@ -670,6 +770,19 @@ enum nilai_status nilai_table_read(const struct nilai_table *table, struct nilai
 
 /* ---- what is always true ---- */
 
+static void validate_service(const struct nilai_table *table, uint32_t service)
+{
+    const struct nilai_slab *slab = (service & HEAD_WIDE) != 0 ? &table->wides : &table->narrows;
+
+    NILAI_ASSERT((service == 0 || (service & NUMBER_MASK) > 0)
+                 && (service & NUMBER_MASK) <= slab->numbers);
+    if (service != 0 && slab == &table->narrows) {
+        const struct nilai_narrow *narrow = service_at(table, service);
+        NILAI_ASSERT(__builtin_popcount(narrow->codes) <= NILAI_NARROW_SIGNALS
+                     && narrow->ticket_count <= 1);
+    }
+}
+
 static void validate_live(const struct nilai_table *table, uint32_t number)
 {
     const struct record *record = record_at(table, number);
@@ -679,7 +792,7 @@ static void validate_live(const struct nilai_table *table, uint32_t number)
     NILAI_ASSERT(record->sequence % 2 == 0 && head_kind(record->head) <= ID_LONG);
     NILAI_ASSERT(id.size >= 1 && id.size <= ID_MAX);
     NILAI_ASSERT((id.size > ID_INLINE) == (head_kind(record->head) == ID_LONG));
-    NILAI_ASSERT(head_service(record->head) <= table->services.numbers);
+    validate_service(table, head_service(record->head));
     enum nilai_status status = nilai_table_find(table, nilai_table_hash(table, id), id, &found);
     NILAI_ASSERT(status == NILAI_OK && found == number);
 }
@@ -697,7 +810,7 @@ static void validate_free(const struct record *record)
 
 void nilai_table_validate(const struct nilai_table *table)
 {
-    uint32_t live = 0, services = 0, long_ids = 0;
+    uint32_t live = 0, narrows = 0, wides = 0, long_ids = 0;
 
     for (uint32_t number = 0; number < table->records.numbers; number++) {
         const struct record *record = record_at(table, number);
@@ -707,13 +820,16 @@ void nilai_table_validate(const struct nilai_table *table)
         }
         validate_live(table, number);
         live++;
-        services += head_service(record->head) != 0;
+        wides += (record->head & HEAD_WIDE) != 0;
+        narrows += head_service(record->head) != 0 && (record->head & HEAD_WIDE) == 0;
         long_ids += head_kind(record->head) == ID_LONG;
     }
     NILAI_ASSERT(live == table->records.live && live == nilai_index_count(table->index));
-    NILAI_ASSERT(services == table->services.live && long_ids == table->long_ids.live);
+    NILAI_ASSERT(narrows == table->narrows.live && wides == table->wides.live
+                 && long_ids == table->long_ids.live);
     nilai_slab_validate(&table->records);
-    nilai_slab_validate(&table->services);
+    nilai_slab_validate(&table->narrows);
+    nilai_slab_validate(&table->wides);
     nilai_slab_validate(&table->long_ids);
     nilai_index_validate(table->index);
 }

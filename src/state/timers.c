@@ -315,12 +315,6 @@ enum nilai_status nilai_timers_reserve(struct nilai_timers *timers, uint32_t num
 
 /* ---- arming ---- */
 
-void nilai_timers_prefetch(const struct nilai_timers *timers, uint32_t number)
-{
-    NILAI_ASSERT(number < timers->numbers);
-    __builtin_prefetch(link_of(timers, number), 1);
-}
-
 void nilai_timers_arm(struct nilai_timers *timers, uint32_t number, int64_t second)
 {
     NILAI_ASSERT(number < timers->numbers);

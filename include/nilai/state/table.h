@@ -35,13 +35,16 @@ struct nilai_table *nilai_table_create(const struct nilai_table_limits *limits);
 /* No reader may be inside. */
 void nilai_table_destroy(struct nilai_table *table);
 
-/* First the index line, later (when that has arrived) the record's lines; later still, of a
- * number that was found, the lines of the service record, if it has one. Or the record of a
- * number that is known. */
+/* First the index line, later (when that has arrived) the record's lines, with the number that is
+ * most likely theirs (ask nilai_table_is; false: there is none); later still the lines of the
+ * service record, if it has one. Or the record of a number that is known. */
 void nilai_table_prefetch_index(const struct nilai_table *table, uint64_t hash);
-void nilai_table_prefetch_record(const struct nilai_table *table, uint64_t hash);
+bool nilai_table_prefetch_record(const struct nilai_table *table, uint64_t hash, uint32_t *number);
 void nilai_table_prefetch_number(const struct nilai_table *table, uint32_t number);
 void nilai_table_prefetch_service(const struct nilai_table *table, uint32_t number);
+
+/* Whether that number is this customer. */
+bool nilai_table_is(const struct nilai_table *table, uint32_t number, struct nilai_text id);
 
 /* NILAI_OK or NILAI_MISSING. */
 NILAI_MUST_CHECK enum nilai_status nilai_table_find(const struct nilai_table *table, uint64_t hash,
@@ -52,13 +55,16 @@ NILAI_MUST_CHECK enum nilai_status nilai_table_find(const struct nilai_table *ta
 NILAI_MUST_CHECK enum nilai_status nilai_table_insert(struct nilai_table *table, uint64_t hash,
                                                       struct nilai_text id, uint32_t *number);
 
-/* Gives the record a service record, as nilai_service_init makes it, if it has none yet. */
+/* Gives the record a service record, as nilai_service_init makes it, if it has none yet, and sees
+ * to it that whatever is stored there next finds room: call it before every store that may bring
+ * more signals or tickets. */
 NILAI_MUST_CHECK enum nilai_status nilai_table_add_service(struct nilai_table *table, uint32_t number);
 
-/* The writer's view, to copy from; NULL service: it has none. Valid until the next
- * store, erase or insert. */
+/* The writer's view, to copy from, valid until the next store, erase or insert. The service record
+ * is a copy already; false: it has none. */
 const struct nilai_customer *nilai_table_customer(const struct nilai_table *table, uint32_t number);
-const struct nilai_service *nilai_table_service(const struct nilai_table *table, uint32_t number);
+bool nilai_table_service(const struct nilai_table *table, uint32_t number,
+                         struct nilai_service *service);
 struct nilai_text nilai_table_id(const struct nilai_table *table, uint32_t number);
 
 /* Publishes new contents, in one step for readers. `service` NULL: leave it as it is. */

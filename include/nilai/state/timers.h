@@ -21,9 +21,6 @@ void nilai_timers_destroy(struct nilai_timers *timers);
 /* Makes room for numbers below `numbers`. NILAI_NO_MEMORY. */
 NILAI_MUST_CHECK enum nilai_status nilai_timers_reserve(struct nilai_timers *timers, uint32_t numbers);
 
-/* Loads what arming will look at. */
-void nilai_timers_prefetch(const struct nilai_timers *timers, uint32_t number);
-
 /* Arms or moves the timer of `number` to `second`, at most the last of the year 9999; a second
  * at or before now is due at once. */
 void nilai_timers_arm(struct nilai_timers *timers, uint32_t number, int64_t second);
