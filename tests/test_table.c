@@ -234,7 +234,8 @@ TEST(table_is_not_created_without_room_for_its_index)
 
 /* How often a word occurs in the memory of this program, but for its stack and what a sanitizer has
  * put aside for itself. */
-static uint32_t occurrences(uint64_t complement)
+__attribute__((no_sanitize_address, no_sanitize_thread)) static uint32_t
+occurrences(uint64_t complement)
 {
     enum { LARGEST = 256 << 20 };
     char line[512], access[8];
