@@ -393,8 +393,9 @@ TEST(images_belong_to_their_commit)
     nilai_partition_destroy(state);
 }
 
-/* Somebody's first purchase, in turn 2. */
-static void let_buy(struct nilai_partition *state, const char *name)
+/* Somebody's first purchase. */
+static void let_buy_in(struct nilai_partition *state, const char *name, uint64_t number,
+                       const struct nilai_again *again)
 {
     static struct nilai_effects effects;
     const struct nilai_event event = {.type = NILAI_PURCHASE,
@@ -405,9 +406,14 @@ static void let_buy(struct nilai_partition *state, const char *name)
     const struct nilai_event *list[] = {&event};
     bool done = false;
     nilai_partition_begin(state, &(struct nilai_turn){
-        .events = list, .count = 1, .clock_ms = -1, .number = 2});
+        .events = list, .count = 1, .clock_ms = -1, .number = number, .again = again});
     while (!done)
         CHECK_EQ(nilai_partition_step(state, &effects, &done), NILAI_OK);
+}
+
+static void let_buy(struct nilai_partition *state, const char *name)
+{
+    let_buy_in(state, name, 2, NULL);
 }
 
 /* Goal: of two images that hold one customer, who was erased and came back under another number, the
@@ -681,6 +687,42 @@ TEST(marks_win_and_differences_are_counted)
         journal_fini(&journal);
     }
     free(history);
+}
+
+/* Goal: a mark of the turn after the floor counts, in whichever part it lies: in the one in which the
+ * floor's turn ends, in the one in which its own does, or between.
+ * Method: a mark that says something that no replay would. */
+TEST(marks_count_wherever_parts_end)
+{
+    for (unsigned ends = 0; ends < 4; ends++) {
+        struct nilai_error error = {0};
+        struct nilai_restored_turn turn;
+        struct journal journal;
+        struct nilai_partition *state = fresh();
+        struct nilai_restore *restore = open_restore(state, 0);
+        journal_init(&journal);
+        struct pen a = pen_of(&journal, A, 0, 1);
+        pen_turn(&a, 0);
+        if (ends & 1)
+            pen_send(&a);
+        pen_mark(&a, "new", 100);
+        if (ends & 2)
+            pen_send(&a);
+        pen_turn(&a, 0);
+        pen_close(&a, 2);
+        CHECK_EQ(read_once(restore, &journal, &error), NILAI_OK);
+        CHECK_EQ(nilai_restore_next(restore, &turn), NILAI_OK);
+        CHECK_EQ(turn.number, 3);
+        CHECK_EQ(turn.from.offsets[0], point_after(2).offsets[0]);
+        let_buy_in(state, "new", turn.number, &turn.again);
+        CHECK_EQ(nilai_restore_settle(restore), NILAI_OK);
+        CHECK_EQ(customer_of(state, "new")->seq, 100);
+        CHECK_EQ(nilai_restore_next(restore, &turn), NILAI_MISSING);
+        pen_drop(&a);
+        nilai_restore_destroy(restore);
+        nilai_partition_destroy(state);
+        journal_fini(&journal);
+    }
 }
 
 /* Goal: under other settings nothing that was published changes by the replay alone, and nothing is

@@ -398,13 +398,12 @@ static enum nilai_status keep_segment(struct nilai_restore *restore,
     return NILAI_OK;
 }
 
-/* What no later restore needs either. */
+/* What no later restore needs either. Behind the last turn that ends in a part there may be marks of
+ * the next one: where the floor ends, the turn after it may have begun. */
 static void drop_up_to(struct segments *segments, uint64_t floor)
 {
     size_t dropped = 0;
-    /* Marks of a turn may lie in parts before the one in which it ends. */
-    while (dropped < segments->count && segments->list[dropped].last <= floor
-           && segments->list[dropped].first <= floor)
+    while (dropped < segments->count && segments->list[dropped].last < floor)
         free(segments->list[dropped++].items);
     if (dropped == 0)
         return;
