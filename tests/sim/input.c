@@ -122,6 +122,13 @@ static void append_again(struct sim_input *input, struct sim_log *log)
     append(input, log, &message);
 }
 
+/* An event of the customer of the one before, under that one's id, though it is another one, and later:
+ * only who still knows the id can tell that it is to be left out. */
+static bool reuses_id(const struct sim_input *input)
+{
+    return !input->orderly && input->last_customer >= 0 && sim_chance(input->broker, 0.05);
+}
+
 static void append_event(struct sim_input *input, int partition, int64_t wall_ms)
 {
     struct sim_broker *broker = input->broker;
@@ -132,13 +139,22 @@ static void append_event(struct sim_input *input, int partition, int64_t wall_ms
                                      : sim_below(broker, broker->topic_count));
     const char *type = choose_rest(input, rest, sizeof rest);
     int64_t ts_ms = choose_ts(input, wall_ms);
+    if (reuses_id(input)) {
+        number = input->last_customer;
+        partition = input->last_partition;
+        ts_ms = wall_ms + sim_below(broker, FUTURE_MS);
+    } else {
+        input->last_event++;
+        input->last_customer = number;
+        input->last_partition = partition;
+    }
     /* An escape now and then, so that a text lies in the decoder's buffer. */
     const char *first = sim_chance(broker, 0.2) ? "\\u0063" : "c";
     snprintf(key, sizeof key, "c%d-%" PRId64 "-customer", partition, number);
     snprintf(value, sizeof value,
              "{\"id\":\"e%" PRIu64 "\",\"type\":\"%s\",\"customer\":\"%s%s\",\"ts\":%" PRId64
              "%s}",
-             ++input->last_event, type, first, key + 1, ts_ms > 0 ? ts_ms : 0, rest);
+             input->last_event, type, first, key + 1, ts_ms > 0 ? ts_ms : 0, rest);
     struct sim_message message = message_of(key, value);
     append(input, &broker->inputs[topic][partition], &message);
 }
@@ -184,6 +200,7 @@ void sim_input_trickle(struct sim_input *input, int64_t wall_ms)
                  "{\"id\":\"e%" PRIu64 "\",\"type\":\"purchase\",\"customer\":\"constant\","
                  "\"ts\":%" PRId64 ",\"amount\":1}",
                  ++input->last_event, wall_ms);
+        input->last_customer = -1;
         struct sim_message message = message_of("constant", value);
         append(input, &input->broker->inputs[0][partition], &message);
     }

@@ -20,6 +20,8 @@ struct sim_input {
     double erase_share; /* of events */
     int64_t last_ts_ms;
     uint64_t last_event; /* number */
+    int64_t last_customer; /* its customer's number; -1: it has none */
+    int last_partition;
     uint64_t appended;
 };
 

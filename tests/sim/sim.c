@@ -172,7 +172,7 @@ static void make_world(uint64_t seed)
                     1 + (int)nilai_random_below(&shape, SIM_PARTITIONS_MAX));
     world.broker.idle = idle;
     world.wall_offset_ms = INT64_C(1000) * WALL_START_S;
-    world.input = (struct sim_input){.broker = &world.broker};
+    world.input = (struct sim_input){.broker = &world.broker, .last_customer = -1};
     configure();
     configure_other();
     choose_faults();
@@ -652,6 +652,7 @@ static const char *const mutations[] = {
     "erasures_are_not_noted",
     "first_turn_is_left_out",
     "held_turns_are_applied_again",
+    "exceptions_move_the_clock",
     "marks_are_not_adopted",
     "skipped_erasures_are_forgotten",
     "floor_is_the_last_turn",
