@@ -92,6 +92,14 @@ static void pen_commit(struct pen *pen, int turns)
     pen_close(pen, pen->parts.turn);
 }
 
+/* Likewise, before there are images: all turns are needed. */
+static void pen_commit_early(struct pen *pen, int turns)
+{
+    while (turns-- > 0)
+        pen_turn(pen, 0);
+    pen_close(pen, 0);
+}
+
 static void pen_image(struct pen *pen, const struct nilai_partition *state, uint32_t chunk,
                       uint64_t turn)
 {
@@ -243,6 +251,29 @@ TEST(of_two_children_the_committed_one_counts)
     check_end(&journal, C, 104, 6, 1);
     check_end(&journal, 104, 104, 6, 1);
     check_end(&journal, B, B, 5, 0);
+    pen_drop(&a), pen_drop(&b), pen_drop(&c), pen_drop(&d);
+    journal_fini(&journal);
+}
+
+/* Goal: what a parent wrote counts again when the child for whose sake it was cut off does not count:
+ * another one, the committed, went on from it. */
+TEST(what_was_cut_off_for_nobody_counts_again)
+{
+    struct journal journal;
+    journal_init(&journal);
+    struct pen a = pen_of(&journal, A, 0, 1), b = pen_of(&journal, B, A, 3);
+    struct pen c = pen_of(&journal, C, A, 5), d = pen_of(&journal, 104, B, 4);
+    pen_commit_early(&a, 2);
+    pen_commit_early(&a, 2); /* B has not read it, C has */
+    pen_commit_early(&b, 1);
+    pen_commit_early(&c, 1);
+    check_end(&journal, 0, B, 4, 1);
+    check_end(&journal, B, B, 4, 1);
+    check_end(&journal, C, C, 6, 2);
+    pen_commit_early(&b, 1); /* nor has D read this */
+    pen_commit_early(&d, 1);
+    check_end(&journal, 104, 104, 5, 2);
+    check_end(&journal, C, C, 6, 3);
     pen_drop(&a), pen_drop(&b), pen_drop(&c), pen_drop(&d);
     journal_fini(&journal);
 }

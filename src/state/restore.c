@@ -37,6 +37,8 @@ struct writer {
 /* What that writer wrote of turns from `first` on does not count. */
 struct cut {
     uint64_t id, first;
+    uint64_t heir; /* who went on from before it */
+    bool for_good; /* there is no heir: the committed position says so */
 };
 
 struct erasure {
@@ -218,13 +220,24 @@ static bool descends(const struct nilai_restore *restore, uint64_t id, uint64_t 
     return false;
 }
 
-static enum nilai_status cut(struct nilai_restore *restore, uint64_t id, uint64_t first,
+static enum nilai_status cut(struct nilai_restore *restore, const struct cut *cut,
                              struct nilai_error *error)
 {
     if (restore->cut_count == CUTS_MAX)
         return damaged(error, "its writers contradict each other");
-    restore->cuts[restore->cut_count++] = (struct cut){id, first};
+    restore->cuts[restore->cut_count++] = *cut;
     return NILAI_AGAIN;
+}
+
+/* The heir does not count himself: what was cut off for his sake does again. */
+static void disinherit(struct nilai_restore *restore, uint64_t heir)
+{
+    size_t kept = 0;
+    for (size_t index = 0; index < restore->cut_count; index++) {
+        if (restore->cuts[index].for_good || restore->cuts[index].heir != heir)
+            restore->cuts[kept++] = restore->cuts[index];
+    }
+    restore->cut_count = kept;
 }
 
 static bool is_cut(const struct nilai_restore *restore, uint64_t id, uint64_t turn)
@@ -236,20 +249,23 @@ static bool is_cut(const struct nilai_restore *restore, uint64_t id, uint64_t tu
     return false;
 }
 
-/* The last writer and the committed one are on different branches: the committed one's counts. */
+/* The last writer and the committed one are on different branches: the committed one's counts. Each
+ * time one cut more is for good, so this comes to an end. */
 static enum nilai_status cut_branch(struct nilai_restore *restore, struct nilai_error *error)
 {
     uint64_t id = restore->result.writer;
     const struct writer *writer;
     enum nilai_status status = NILAI_AGAIN;
-    size_t before = restore->cut_count;
+    bool any = false;
     while (status == NILAI_AGAIN && !descends(restore, restore->options.committed, id)
            && (writer = find_writer(restore->writers, restore->writer_count, id)) != NULL) {
-        status = cut(restore, id, 0, error);
+        disinherit(restore, id);
+        status = cut(restore, &(struct cut){.id = id, .for_good = true}, error);
         id = writer->parent;
+        any = true;
     }
     /* To begin again for nothing would never end. */
-    if (status == NILAI_AGAIN && restore->cut_count == before)
+    if (status == NILAI_AGAIN && !any)
         return damaged(error, "its writers contradict each other");
     return status;
 }
@@ -323,7 +339,11 @@ static enum nilai_status take_over(struct nilai_restore *restore, uint64_t write
     /* The parent wrote on after this one had read; or what it wrote before is gone, and what
      * is there of it came too late. */
     if (part->first != result->turn + 1)
-        return cut(restore, result->writer, part->first <= result->turn ? part->first : 0, error);
+        return cut(restore,
+                   &(struct cut){.id = result->writer,
+                                 .first = part->first <= result->turn ? part->first : 0,
+                                 .heir = writer},
+                   error);
     switch_writer(restore, writer);
     return NILAI_OK;
 }
