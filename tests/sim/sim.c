@@ -285,7 +285,37 @@ static bool is_anybody_rebuilding(void)
     return false;
 }
 
-/* Deletes input, at most what no restore from the journal as it is now needs. */
+static int64_t lower_to_unread(struct sim_process *process, int32_t partition, int topic,
+                               int64_t offset)
+{
+    int64_t start[NILAI_INPUT_TOPICS_MAX];
+    struct nilai_lane *lane;
+    for (size_t which = 0;
+         process->worker != NULL && (lane = nilai_worker_lane(process->worker, which)) != NULL;
+         which++) {
+        if (nilai_lane_partition(lane) != partition)
+            continue;
+        nilai_lane_start(lane, start);
+        if (start[topic] < offset)
+            offset = start[topic] > 0 ? start[topic] : 0;
+    }
+    return offset;
+}
+
+/* Up to where input may be deleted: nobody needs it who restores from the journal as it is now. Who was
+ * frozen and replaced has not read it, perhaps, and where no transaction fences him he publishes what
+ * comes of the rest: something else than the others, which is right only where nothing is promised
+ * about what he publishes. */
+static int64_t deletable(const struct sim_history *history, int32_t partition, int topic)
+{
+    int64_t offset = sim_history_point(history, history->floor)->offsets[topic];
+    bool strict = world.input.orderly && world.config.delivery != NILAI_EXACTLY_ONCE;
+    for (int index = 0; index < PROCESSES && strict; index++)
+        offset = lower_to_unread(&world.processes[index], partition, topic, offset);
+    return offset;
+}
+
+/* Deletes input, at most what may be. */
 static void delete_input(int32_t partition)
 {
     struct sim_history history;
@@ -295,7 +325,7 @@ static void delete_input(int32_t partition)
     sim_history_read(&history, &world.broker, partition);
     for (int topic = 0; topic < world.broker.topic_count && history.floor > 0; topic++) {
         struct sim_log *log = &world.broker.inputs[topic][partition];
-        int64_t least = sim_history_point(&history, history.floor)->offsets[topic];
+        int64_t least = deletable(&history, partition, topic);
         int64_t low = sim_chance(&world.broker, 0.7) ? least : sim_below(&world.broker, least + 1);
         if (low > log->low) {
             log->low = low;
