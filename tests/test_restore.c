@@ -278,6 +278,28 @@ TEST(what_was_cut_off_for_nobody_counts_again)
     journal_fini(&journal);
 }
 
+/* Goal: whoever has not read the last images of his parent needs turns that the parent does not, and
+ * gets them, unless somebody else counts. */
+TEST(what_a_child_needs_is_kept)
+{
+    struct journal journal;
+    journal_init(&journal);
+    struct pen a = pen_of(&journal, A, 0, 1), b = pen_of(&journal, B, A, 3);
+    struct pen c = pen_of(&journal, C, A, 3);
+    pen_commit_early(&a, 2);
+    pen_commit(&a, 0); /* C has read it, B has not */
+    pen_commit_early(&b, 1);
+    pen_turn(&c, 0);
+    pen_close(&c, 3);
+    check_end(&journal, 0, B, 4, 1);
+    check_end(&journal, A, B, 4, 1);
+    CHECK_EQ(read_log(&journal, B).result.turns, 3);
+    check_end(&journal, C, C, 4, 2);
+    CHECK_EQ(read_log(&journal, C).result.turns, 1);
+    pen_drop(&a), pen_drop(&b), pen_drop(&c);
+    journal_fini(&journal);
+}
+
 /* Goal: two who begin a log at once are children of nobody, and told apart likewise. */
 TEST(of_two_who_begin_the_committed_one_counts)
 {

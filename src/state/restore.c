@@ -34,9 +34,9 @@ struct writer {
     bool over; /* somebody else has begun after him */
 };
 
-/* What that writer wrote of turns from `first` on does not count. */
+/* What that writer wrote of turns from `first` on does not count, nor floors beyond `floor`. */
 struct cut {
-    uint64_t id, first;
+    uint64_t id, first, floor;
     uint64_t heir; /* who went on from before it */
     bool for_good; /* there is no heir: the committed position says so */
 };
@@ -240,6 +240,17 @@ static void disinherit(struct nilai_restore *restore, uint64_t heir)
     restore->cut_count = kept;
 }
 
+/* Of a commit of the open writer. */
+static uint64_t cut_floor(const struct nilai_restore *restore, uint64_t floor)
+{
+    for (size_t index = 0; index < restore->cut_count; index++) {
+        const struct cut *cut = &restore->cuts[index];
+        if (cut->id == restore->open_writer && floor > cut->floor)
+            floor = cut->floor;
+    }
+    return floor;
+}
+
 static bool is_cut(const struct nilai_restore *restore, uint64_t id, uint64_t turn)
 {
     for (size_t index = 0; index < restore->cut_count; index++) {
@@ -260,7 +271,7 @@ static enum nilai_status cut_branch(struct nilai_restore *restore, struct nilai_
     while (status == NILAI_AGAIN && !descends(restore, restore->options.committed, id)
            && (writer = find_writer(restore->writers, restore->writer_count, id)) != NULL) {
         disinherit(restore, id);
-        status = cut(restore, &(struct cut){.id = id, .for_good = true}, error);
+        status = cut(restore, &(struct cut){.id = id, .floor = UINT64_MAX, .for_good = true}, error);
         id = writer->parent;
         any = true;
     }
@@ -300,8 +311,8 @@ static bool same_offsets(const struct nilai_restore *restore, const struct nilai
            && a->clock_ms == b->clock_ms;
 }
 
-/* The last turn that ends in a part or, if none does, before it. Images may come without turns, and
- * whoever goes on from there has read them: a cut from the next turn on leaves such a commit. */
+/* The last turn that ends in a part or, if none does, before it. Images may come without turns: a cut
+ * from the next turn on leaves such a commit, which whoever goes on from there may have read. */
 static uint64_t last_turn(struct nilai_part_reader reader)
 {
     struct nilai_part_item item;
@@ -342,6 +353,7 @@ static enum nilai_status take_over(struct nilai_restore *restore, uint64_t write
         return cut(restore,
                    &(struct cut){.id = result->writer,
                                  .first = part->first <= result->turn ? part->first : 0,
+                                 .floor = UINT64_MAX,
                                  .heir = writer},
                    error);
     switch_writer(restore, writer);
@@ -431,13 +443,31 @@ static void drop_up_to(struct segments *segments, uint64_t floor)
     memmove(segments->list, segments->list + dropped, segments->count * sizeof *segments->list);
 }
 
+/* The floor goes back: the parent went on writing images after this one had read. They are of a turn
+ * that both know, and are good; but this one counts on the images that it has read, or will write. */
+static enum nilai_status lower_floor(struct nilai_restore *restore, uint64_t floor,
+                                     struct nilai_error *error)
+{
+    if (restore->open_writer == restore->result.writer)
+        return damaged(error, "its floor cannot be");
+    return cut(restore,
+               &(struct cut){.id = restore->result.writer,
+                             .first = UINT64_MAX,
+                             .floor = floor,
+                             .heir = restore->open_writer},
+               error);
+}
+
 static enum nilai_status close_commit(struct nilai_restore *restore,
                                       const struct nilai_part_item *close,
                                       struct nilai_error *error)
 {
     struct segments *open = &restore->open, *kept = &restore->segments;
-    if (close->floor > restore->open_turn || close->floor < restore->result.floor)
+    uint64_t floor = cut_floor(restore, close->floor);
+    if (close->floor > restore->open_turn)
         return damaged(error, "its floor cannot be");
+    if (floor < restore->result.floor)
+        return lower_floor(restore, floor, error);
     for (size_t index = 0; index < open->count; index++) {
         if (!MAKE_ROOM(kept->list, kept->room, kept->count))
             return no_memory(error);
@@ -451,11 +481,11 @@ static enum nilai_status close_commit(struct nilai_restore *restore,
     restore->open_index = 0;
     restore->result.turn = restore->open_turn;
     restore->result.end = restore->open_point;
-    restore->result.floor = close->floor;
+    restore->result.floor = floor;
     restore->result.base = close->base;
     /* The floor moves with nearly every commit; not each time is the whole list. */
     if (kept->count >= restore->drop_at) {
-        drop_up_to(kept, close->floor);
+        drop_up_to(kept, floor);
         restore->drop_at = 2 * kept->count + DROP_MIN;
     }
     return NILAI_OK;
