@@ -35,6 +35,7 @@ enum {
     PROCESSES = 2 * SIM_SLOTS, /* a frozen one may be replaced under its own name */
     STEPS_DEFAULT = 1500,
     REST_STEPS_MAX = 60000,
+    REST_TIMEOUT_MS = 60000,
     WALL_START_S = 1700000000,
     SIZE_SLACK = 16384,
     MUTATION_RUNS = 600,
@@ -418,6 +419,9 @@ static void stop_all(void)
 static void come_to_rest(void)
 {
     world.faults = (struct sim_faults){0};
+    /* What a leap of time brings need not go into a short transaction, however often it is tried. */
+    for (int slot = 0; slot < SIM_SLOTS; slot++)
+        world.broker.ids[slot].timeout_ms = REST_TIMEOUT_MS;
     sim_input_finish(&world.input);
     for (int index = 0; index < PROCESSES; index++)
         sim_process_freeze(&world.processes[index], false);
