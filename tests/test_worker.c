@@ -61,21 +61,32 @@ static struct memory_source *source_of(struct nilai_source *base)
     return (struct memory_source *)base;
 }
 
+static enum nilai_status source_read(struct nilai_source *base, const struct nilai_assigned *list,
+                                     size_t count, struct nilai_error *error)
+{
+    struct memory_source *source = source_of(base);
+    (void)error;
+    for (size_t index = 0; index < count; index++) {
+        for (int topic = 0; topic < TOPICS; topic++) {
+            int32_t partition = list[index].committed.partition;
+            int64_t start = list[index].start[topic];
+            source->next[topic][partition]
+                = list[index].skip ? -1 : (start == NILAI_OFFSET_BEGINNING ? 0 : start);
+            source->at_end[topic][partition] = false;
+        }
+    }
+    return NILAI_OK;
+}
+
 static void source_assign(struct memory_source *source)
 {
     struct nilai_assigned list[PARTITIONS];
+    struct nilai_error error;
     for (int32_t partition = 0; partition < PARTITIONS; partition++)
         list[partition]
             = (struct nilai_assigned){.committed = source->broker->committed[partition]};
     source->base.listener.assigned(source->base.listener.context, list, PARTITIONS);
-    for (int topic = 0; topic < TOPICS; topic++) {
-        for (int partition = 0; partition < PARTITIONS; partition++) {
-            int64_t start = list[partition].start[topic];
-            source->next[topic][partition]
-                = list[partition].skip ? -1 : (start == NILAI_OFFSET_BEGINNING ? 0 : start);
-            source->at_end[topic][partition] = false;
-        }
-    }
+    CHECK_EQ(source_read(&source->base, list, PARTITIONS, &error), NILAI_OK);
 }
 
 static void source_revoke(struct memory_source *source)
@@ -187,6 +198,7 @@ static const struct nilai_source_ops memory_source_ops
        .headers = source_headers,
        .high = source_high,
        .low = source_low,
+       .read = source_read,
        .restart = source_restart,
        .leave = source_leave,
        .close = source_close};
@@ -224,7 +236,8 @@ static char *copy_text(const void *data, size_t size)
 {
     char *copy = malloc(size + 1);
     CHECK(copy != NULL);
-    memcpy(copy, data, size);
+    if (size > 0)
+        memcpy(copy, data, size);
     copy[size] = '\0';
     return copy;
 }
@@ -437,7 +450,9 @@ static void broker_close(struct broker *broker)
     free(broker);
 }
 
-static void stage_open(struct stage *stage, struct broker *broker, uint64_t seed, bool marks)
+/* `state_log`: NULL, if there is no journal. */
+static void stage_open_with(struct stage *stage, struct broker *broker, uint64_t seed, bool marks,
+                            struct nilai_state_log *state_log)
 {
     *stage = (struct stage){.broker = broker, .seed = seed, .now_ms = 1000};
     stage->wall_ms = INT64_C(1) << 41;
@@ -463,11 +478,17 @@ static void stage_open(struct stage *stage, struct broker *broker, uint64_t seed
         &(struct nilai_worker_options){.config = &config,
                                        .source = &stage->source.base,
                                        .sink = &stage->sink.base,
+                                       .state_log = state_log,
                                        .marks = marks ? &stage->marks : NULL,
                                        .counters = &stage->counters,
                                        .budget = &stage->budget,
                                        .hash_seed = seed});
     CHECK(stage->worker != NULL);
+}
+
+static void stage_open(struct stage *stage, struct broker *broker, uint64_t seed, bool marks)
+{
+    stage_open_with(stage, broker, seed, marks, NULL);
 }
 
 static void stage_round(struct stage *stage, int64_t passed_ms)
@@ -940,6 +961,87 @@ TEST(a_rebalance_keeps_what_nobody_else_has_touched)
     broker_close(broker);
     broker_close(expected);
     free(log);
+}
+
+/* --- A journal of which nothing is left, which counts how often it is read ------------------- */
+
+struct empty_log {
+    struct nilai_state_log base;
+    int reads;
+};
+
+static enum nilai_status empty_open(struct nilai_state_log *log, int32_t partition)
+{
+    (void)partition;
+    ((struct empty_log *)log)->reads++;
+    return NILAI_OK;
+}
+
+static enum nilai_status empty_take(struct nilai_state_log *log, int32_t partition,
+                                    struct nilai_input *input)
+{
+    (void)log, (void)partition;
+    input->offset = 0;
+    return NILAI_MISSING;
+}
+
+static int64_t empty_end(struct nilai_state_log *log, int32_t partition)
+{
+    (void)log, (void)partition;
+    return 0;
+}
+
+static void empty_ignore(struct nilai_state_log *log, int32_t partition)
+{
+    (void)log, (void)partition;
+}
+
+static int64_t empty_marked(struct nilai_state_log *log, int32_t partition)
+{
+    (void)log, (void)partition;
+    return -1;
+}
+
+static enum nilai_status empty_poll(struct nilai_state_log *log, struct nilai_error *error)
+{
+    (void)log, (void)error;
+    return NILAI_OK;
+}
+
+static const struct nilai_state_log_ops empty_log_ops = {.open = empty_open,
+                                                         .take = empty_take,
+                                                         .end = empty_end,
+                                                         .stop = empty_ignore,
+                                                         .mark = empty_ignore,
+                                                         .marked = empty_marked,
+                                                         .poll = empty_poll};
+
+/* Goal: who gets back what was taken away, with the same position, reads its journal again only where
+ * that may have gone further than the position: where both are not one transaction. */
+TEST(a_position_tells_all_only_in_a_transaction)
+{
+    for (int transactional = 0; transactional < 2; transactional++) {
+        uint64_t seed = test_seed(15);
+        configure();
+        struct log *log = make_log(&seed, 200);
+        struct broker *broker = broker_open(log);
+        struct empty_log journal = {.base.ops = &empty_log_ops};
+        struct stage stage;
+        stage_open_with(&stage, broker, 1, false, &journal.base);
+        if (transactional)
+            make_transactional(&stage, &seed);
+        stage.sink.abort_odds = 0;
+        for (int round = 0; round < 100; round++)
+            stage_round(&stage, 50);
+        CHECK(counted(&stage, NILAI_COUNTER_EVENTS) > 0);
+        CHECK_EQ(journal.reads, PARTITIONS);
+        stage.source.take_away = stage.source.give = true;
+        stage_round(&stage, 50);
+        CHECK_EQ(journal.reads, transactional ? PARTITIONS : 2 * PARTITIONS);
+        stage_close(&stage, false);
+        broker_close(broker);
+        free(log);
+    }
 }
 
 /* Goal: a rebalance while the broker acknowledges nothing ends no worker: it goes on with what

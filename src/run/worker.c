@@ -542,8 +542,7 @@ static bool make_parking(struct nilai_worker *worker, size_t lanes)
  * one and not as the other. */
 static bool position_tells_all(const struct nilai_worker *worker)
 {
-    return worker->options.state_log == NULL || nilai_sink_can_abort(worker->options.sink)
-           || NILAI_MUTATION(positions_are_trusted);
+    return worker->options.state_log == NULL || nilai_sink_can_abort(worker->options.sink);
 }
 
 static struct nilai_lane *take_parked(struct nilai_worker *worker,
