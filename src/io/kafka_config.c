@@ -244,12 +244,11 @@ static const struct nilai_kafka_fixed preferred_producer[] = {
     {"compression.codec", "lz4"},
     {"client.id", "nilai"},
 };
-/* Compression takes as long as all the rest of the way. What is under way fits the processor's
- * cache: neither a deeper queue nor larger batches bring more in. */
+/* Compression takes more than half as long as all the rest of the way. What is under way fits the
+ * processor's cache: a queue of 100,000 costs a tenth more. */
 static const struct nilai_kafka_fixed preferred_feeder[] = {
     {"compression.codec", "none"},
     {"queue.buffering.max.messages", "20000"},
-    {"batch.size", "262144"},
     {"client.id", "nilai"},
 };
 static const struct nilai_kafka_fixed preferred_admin[] = {

@@ -13,15 +13,14 @@ enum {
     METADATA_ATTEMPT_MS = 3000,
     METADATA_PAUSE_MS = 100,
     PURGE_MS = 1000,
-    BATCH_MESSAGES = 256,
-    BATCH_BYTES = 64 * 1024,
-    ALONE_BYTES = BATCH_BYTES / 16,
+    BATCH_MESSAGES = 64,
+    BATCH_BYTES = 16 * 1024,
+    ALONE_BYTES = BATCH_BYTES / 8,
 };
 
-/* Messages of one topic that the library does not have yet, with a copy of what they hold. A
+/* Messages of one partition that the library does not have yet, with a copy of what they hold. A
  * message is kept until the library has taken it; the bytes are freed when all are taken. */
 struct batch {
-    rd_kafka_topic_t *topic;
     size_t count, bytes;
     rd_kafka_message_t messages[BATCH_MESSAGES];
     char data[BATCH_BYTES];
@@ -29,9 +28,10 @@ struct batch {
 
 struct nilai_kafka_producer {
     rd_kafka_t *client;
-    struct batch *batches; /* one a topic */
+    rd_kafka_topic_t *topics[NILAI_INPUT_TOPICS_MAX];
     size_t topic_count;
-    int32_t partition_count;
+    int32_t partition_count; /* of each topic */
+    struct batch *batches;   /* [topic * partition_count + partition] */
     struct nilai_kafka_producer_counts counts;
     enum nilai_status failure; /* of the first message that was given up */
     struct nilai_error reason;
@@ -79,8 +79,8 @@ static void note_fatal(struct nilai_kafka_producer *producer)
 }
 
 /* The library does not take this message, today or tomorrow. */
-static void note_refusal(struct nilai_kafka_producer *producer, const rd_kafka_topic_t *topic,
-                         rd_kafka_resp_err_t code, size_t size)
+static void note_refusal(struct nilai_kafka_producer *producer, size_t topic, rd_kafka_resp_err_t code,
+                         size_t size)
 {
     producer->counts.failed++;
     note_fatal(producer);
@@ -92,7 +92,7 @@ static void note_refusal(struct nilai_kafka_producer *producer, const rd_kafka_t
             "a message of %zu bytes is more than kafka.message.max.bytes allows", size);
     else
         producer->failure = nilai_error_set(&producer->reason, nilai_kafka_client_status(code),
-                                            "topic %s: %s", rd_kafka_topic_name(topic),
+                                            "topic %s: %s", rd_kafka_topic_name(producer->topics[topic]),
                                             rd_kafka_err2str(code));
 }
 
@@ -105,52 +105,71 @@ static enum nilai_status outcome(const struct nilai_kafka_producer *producer, st
 
 /* ---- sending ---- */
 
-/* Of a batch that the library has not taken whole: what it has no room for yet stays. */
-static void keep_rest(struct nilai_kafka_producer *producer, struct batch *batch)
+struct place {
+    size_t topic;
+    int32_t partition;
+};
+
+static struct batch *batch_of(const struct nilai_kafka_producer *producer, struct place place)
 {
+    return &producer->batches[place.topic * (size_t)producer->partition_count + (size_t)place.partition];
+}
+
+/* The key alone decides, as in the Java client. */
+static struct place place_of(const struct nilai_kafka_producer *producer, size_t topic, const void *key,
+                             size_t key_size)
+{
+    return (struct place){topic, rd_kafka_msg_partitioner_murmur2_random(
+                                     producer->topics[topic], key, key_size,
+                                     producer->partition_count, NULL, NULL)};
+}
+
+/* Of a batch that the library has not taken whole: what it has no room for yet stays. */
+static void keep_rest(struct nilai_kafka_producer *producer, struct place place)
+{
+    struct batch *batch = batch_of(producer, place);
     size_t kept = 0;
     for (size_t i = 0; i < batch->count; i++) {
         const rd_kafka_message_t *message = &batch->messages[i];
         if (message->err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
             batch->messages[kept++] = *message;
         else if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-            note_refusal(producer, batch->topic, message->err, message->key_len + message->len);
+            note_refusal(producer, place.topic, message->err, message->key_len + message->len);
     }
     batch->count = kept;
 }
 
 /* Hands over what the library has room for. */
-static void hand_over(struct nilai_kafka_producer *producer, struct batch *batch)
+static void hand_over(struct nilai_kafka_producer *producer, struct place place)
 {
+    struct batch *batch = batch_of(producer, place);
     if (batch->count == 0)
         return;
-    int taken = rd_kafka_produce_batch(batch->topic, RD_KAFKA_PARTITION_UA,
-                                       RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_PARTITION,
-                                       batch->messages, (int)batch->count);
+    int taken = rd_kafka_produce_batch(producer->topics[place.topic], place.partition,
+                                       RD_KAFKA_MSG_F_COPY, batch->messages, (int)batch->count);
     if (taken == (int)batch->count)
         batch->count = 0;
     else
-        keep_rest(producer, batch);
+        keep_rest(producer, place);
     if (batch->count == 0)
         batch->bytes = 0;
+}
+
+static void hand_over_all(struct nilai_kafka_producer *producer)
+{
+    struct place place;
+    for (place.topic = 0; place.topic < producer->topic_count; place.topic++)
+        for (place.partition = 0; place.partition < producer->partition_count; place.partition++)
+            hand_over(producer, place);
 }
 
 enum nilai_status nilai_kafka_producer_poll(struct nilai_kafka_producer *producer, int timeout_ms,
                                             struct nilai_error *error)
 {
-    for (size_t i = 0; i < producer->topic_count; i++)
-        hand_over(producer, &producer->batches[i]);
+    hand_over_all(producer);
     rd_kafka_poll(producer->client, timeout_ms);
     note_fatal(producer);
     return outcome(producer, error);
-}
-
-/* The key alone decides, as in the Java client. */
-static int32_t partition_of(const struct nilai_kafka_producer *producer, const struct batch *batch,
-                            const void *key, size_t key_size)
-{
-    return rd_kafka_msg_partitioner_murmur2_random(batch->topic, key, key_size,
-                                                   producer->partition_count, NULL, NULL);
 }
 
 /* In whole words: the partitioner reads keys by words. */
@@ -173,35 +192,31 @@ static void *stage_bytes(struct batch *batch, const void *bytes, size_t size)
     return place;
 }
 
-static void stage(struct nilai_kafka_producer *producer, struct batch *batch, const void *key,
-                  size_t key_size, const void *value, size_t value_size)
+static void stage(struct batch *batch, const void *key, size_t key_size, const void *value,
+                  size_t value_size)
 {
     batch->messages[batch->count++] = (rd_kafka_message_t){
-        .partition = partition_of(producer, batch, key, key_size),
         .key = stage_bytes(batch, key, key_size),
         .key_len = key_size,
         .payload = value != NULL ? stage_bytes(batch, value, value_size) : NULL,
         .len = value_size,
     };
-    producer->counts.sent++;
 }
 
 /* What has a time of its own, or is as large as many others, goes without a batch. */
-static enum nilai_status send_alone(struct nilai_kafka_producer *producer, struct batch *batch,
+static enum nilai_status send_alone(struct nilai_kafka_producer *producer, struct place place,
                                     const void *key, size_t key_size, const void *value,
                                     size_t value_size, int64_t timestamp_ms)
 {
     rd_kafka_resp_err_t code = rd_kafka_producev(
-        producer->client, RD_KAFKA_V_RKT(batch->topic),
-        RD_KAFKA_V_PARTITION(partition_of(producer, batch, key, key_size)),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, key_size),
+        producer->client, RD_KAFKA_V_RKT(producer->topics[place.topic]),
+        RD_KAFKA_V_PARTITION(place.partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, key_size),
         RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value_size),
         RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_END);
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return NILAI_AGAIN;
-    producer->counts.sent++;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        note_refusal(producer, batch->topic, code, key_size + value_size);
+        note_refusal(producer, place.topic, code, key_size + value_size);
     return NILAI_OK;
 }
 
@@ -213,16 +228,18 @@ enum nilai_status nilai_kafka_producer_send(struct nilai_kafka_producer *produce
     NILAI_ASSERT(topic < producer->topic_count && key != NULL);
     /* The library reads a message of NULL and a size other than 0 as a bug. */
     NILAI_ASSERT(value != NULL || value_size == 0);
-    struct batch *batch = &producer->batches[topic];
+    struct place place = place_of(producer, topic, key, key_size);
+    struct batch *batch = batch_of(producer, place);
     bool alone = timestamp_ms != 0 || key_size + value_size > ALONE_BYTES;
     if (alone || !has_room(batch, key_size, value_size))
-        hand_over(producer, batch);
+        hand_over(producer, place);
     if (alone ? batch->count > 0 : !has_room(batch, key_size, value_size))
         return NILAI_AGAIN;
     if (!alone)
-        stage(producer, batch, key, key_size, value, value_size);
-    else if (send_alone(producer, batch, key, key_size, value, value_size, timestamp_ms) != NILAI_OK)
+        stage(batch, key, key_size, value, value_size);
+    else if (send_alone(producer, place, key, key_size, value, value_size, timestamp_ms) != NILAI_OK)
         return NILAI_AGAIN;
+    producer->counts.sent++;
     return outcome(producer, error);
 }
 
@@ -255,6 +272,9 @@ static enum nilai_status check_topics(const struct rd_kafka_metadata *metadata,
             return nilai_error_set(error, nilai_kafka_client_status(found->err), "topic %s: %s%s",
                                    options->topics[i], rd_kafka_err2str(found->err),
                                    nilai_kafka_client_advice(NILAI_KAFKA_PRODUCER, found->err));
+        if (found->partition_cnt == 0)
+            return nilai_error_set(error, NILAI_UNREACHABLE, "topic %s has no partitions yet",
+                                   options->topics[i]);
         if (i == 0)
             first_count = found->partition_cnt;
         else if (found->partition_cnt != first_count)
@@ -315,18 +335,22 @@ static enum nilai_status open_topics(struct nilai_kafka_producer *producer,
                                      const struct nilai_kafka_producer_options *options,
                                      struct nilai_error *error)
 {
-    producer->batches = calloc(options->topic_count, sizeof *producer->batches);
-    if (producer->batches == NULL)
-        return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < options->topic_count; i++) {
-        rd_kafka_topic_t *topic = rd_kafka_topic_new(producer->client, options->topics[i], NULL);
-        producer->batches[i].topic = topic;
-        if (topic == NULL)
+        producer->topics[i] = rd_kafka_topic_new(producer->client, options->topics[i], NULL);
+        if (producer->topics[i] == NULL)
             return nilai_error_set(error, NILAI_CONFIG, "topic %s: %s", options->topics[i],
                                    rd_kafka_err2str(rd_kafka_last_error()));
         producer->topic_count++;
     }
     return NILAI_OK;
+}
+
+static enum nilai_status open_batches(struct nilai_kafka_producer *producer, struct nilai_error *error)
+{
+    size_t count = producer->topic_count * (size_t)producer->partition_count;
+    producer->batches = calloc(count, sizeof *producer->batches);
+    return producer->batches != NULL ? NILAI_OK
+                                     : nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
 }
 
 static enum nilai_status open_client(struct nilai_kafka_producer *producer,
@@ -357,6 +381,8 @@ enum nilai_status nilai_kafka_producer_create(const struct nilai_kafka_producer_
         status = open_topics(producer, options, error);
     if (status == NILAI_OK)
         status = look_around(producer, options, error);
+    if (status == NILAI_OK)
+        status = open_batches(producer, error);
     if (status != NILAI_OK) {
         nilai_kafka_producer_destroy(producer);
         return status;
@@ -370,7 +396,7 @@ void nilai_kafka_producer_destroy(struct nilai_kafka_producer *producer)
     if (producer == NULL)
         return;
     for (size_t i = 0; i < producer->topic_count; i++)
-        rd_kafka_topic_destroy(producer->batches[i].topic);
+        rd_kafka_topic_destroy(producer->topics[i]);
     if (producer->client != NULL) {
         /* Undelivered messages are given up here; destroy would wait for them. */
         rd_kafka_purge(producer->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);

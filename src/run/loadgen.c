@@ -19,9 +19,9 @@
 
 enum {
     FILE_BUFFER = 1024 * 1024,
-    LOOK_AROUND_EVENTS = 256, /* progress and acknowledgements are served each so many events */
-    PAUSE_MS_MAX = 50,        /* so that a signal is noticed soon */
-    BEHIND_MS = 10,           /* later than that counts as behind schedule */
+    LOOK_AROUND_EVENTS = 1024, /* progress and acknowledgements are served each so many events */
+    PAUSE_MS_MAX = 50,         /* so that a signal is noticed soon */
+    BEHIND_MS = 10,            /* later than that counts as behind schedule */
     CONNECT_TIMEOUT_MS = 30000,
 };
 
