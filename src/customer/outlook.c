@@ -1,6 +1,9 @@
 #include "nilai/customer/outlook.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "nilai/customer/logarithm.h"
 
 enum { SERIES_MAX = 2000000, STEPS_FIRST = 16, STEPS_MAX = 2048 };
 
@@ -83,15 +86,24 @@ double nilai_outlook_days(const struct nilai_population_fit *fit, uint32_t repea
     return expected > 0 ? expected : 0;
 }
 
-/* Chebyshev terms of f on [piece, piece + 1] from its values at the nodes. */
-static void fit_piece(const double values[NILAI_OUTLOOK_TERMS], double terms[NILAI_OUTLOOK_TERMS])
+/* Chebyshev terms of f on [piece, piece + 1] from its values at the nodes, then as powers: T(k+1) =
+ * 2t T(k) - T(k-1). Terms fall faster than the coefficients of their powers grow, so that powers,
+ * which are cheaper to evaluate, lose nothing. */
+static void fit_piece(const double values[NILAI_OUTLOOK_TERMS], double powers[NILAI_OUTLOOK_TERMS])
 {
-    const int n = NILAI_OUTLOOK_TERMS;
-    for (int k = 0; k < n; k++) {
+    enum { N = NILAI_OUTLOOK_TERMS };
+    memset(powers, 0, N * sizeof powers[0]);
+    double now[N] = {1}, before[N] = {0, 1}; /* T(0), and T(-1) = T(1) */
+    for (int k = 0; k < N; k++) {
         double sum = 0;
-        for (int j = 0; j < n; j++)
-            sum += values[j] * cos(M_PI * k * (j + 0.5) / n);
-        terms[k] = (k == 0 ? 1.0 : 2.0) / n * sum;
+        for (int j = 0; j < N; j++)
+            sum += values[j] * cos(M_PI * k * (j + 0.5) / N);
+        for (int power = N - 1; power >= 0; power--) {
+            powers[power] += (k == 0 ? 1.0 : 2.0) / N * sum * now[power];
+            double next = 2 * (power > 0 ? now[power - 1] : 0) - before[power];
+            before[power] = now[power];
+            now[power] = next;
+        }
     }
 }
 
@@ -104,7 +116,7 @@ static void fill_piece(struct nilai_outlook *outlook, const struct nilai_populat
         double past_days = NILAI_OUTLOOK_DAYS / expm1(y);
         values[j] = nilai_outlook_days(fit, repeat_days, past_days, NILAI_OUTLOOK_DAYS) / y;
     }
-    fit_piece(values, outlook->terms[repeat_days][piece]);
+    fit_piece(values, outlook->powers[repeat_days][piece]);
 }
 
 void nilai_outlook_fill(struct nilai_outlook *outlook, const struct nilai_population_fit *fit)
@@ -116,26 +128,23 @@ void nilai_outlook_fill(struct nilai_outlook *outlook, const struct nilai_popula
             fill_piece(outlook, fit, x, piece);
 }
 
-/* Clenshaw's recurrence at t in [-1, 1]. */
-static double evaluate(const double terms[NILAI_OUTLOOK_TERMS], double t)
+/* Horner's scheme at t in [-1, 1]. */
+static double evaluate(const double powers[NILAI_OUTLOOK_TERMS], double t)
 {
-    double b1 = 0, b2 = 0;
-    for (int k = NILAI_OUTLOOK_TERMS - 1; k > 0; k--) {
-        double b0 = 2 * t * b1 - b2 + terms[k];
-        b2 = b1;
-        b1 = b0;
-    }
-    return t * b1 - b2 + terms[0];
+    double value = powers[NILAI_OUTLOOK_TERMS - 1];
+    for (int k = NILAI_OUTLOOK_TERMS - 2; k >= 0; k--)
+        value = value * t + powers[k];
+    return value;
 }
 
 double nilai_outlook_year(const struct nilai_outlook *outlook,
                           const struct nilai_population_fit *fit, uint32_t repeat_days,
                           double past_days)
 {
-    double y = log1p(NILAI_OUTLOOK_DAYS / past_days);
+    double y = nilai_ln_1_plus(NILAI_OUTLOOK_DAYS / past_days);
     if (repeat_days >= NILAI_OUTLOOK_REPEATS || y >= outlook->pieces)
         return nilai_outlook_days(fit, repeat_days, past_days, NILAI_OUTLOOK_DAYS);
     uint32_t piece = (uint32_t)y;
-    double expected = y * evaluate(outlook->terms[repeat_days][piece], 2 * (y - piece) - 1);
+    double expected = y * evaluate(outlook->powers[repeat_days][piece], 2 * (y - piece) - 1);
     return expected > 0 ? expected : 0;
 }

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "nilai/customer/logarithm.h"
+
 enum { BITMAP_DAYS = 64 };
 
 static bool bitmap_holds(const struct nilai_rhythm *rhythm, int32_t day)
@@ -103,12 +105,6 @@ struct nilai_silence nilai_rhythm_silence_at(const struct nilai_posterior *poste
     return nilai_rhythm_silence(posterior, silence_ms > 0 ? (double)silence_ms / NILAI_DAY_MS : 0);
 }
 
-/* ln(1 + x) of x >= 0 to the last digits; log costs two thirds of log1p. */
-static double ln_1_plus(double x)
-{
-    return x > 0.25 ? log(1 + x) : log1p(x);
-}
-
 static double log_add_exp(double a, double b)
 {
     return (a > b ? a : b) + log1p(exp(-fabs(a - b)));
@@ -120,7 +116,7 @@ static double log_add_exp(double a, double b)
 struct nilai_quiet nilai_rhythm_quiet(const struct nilai_posterior *posterior, double horizon_days,
                                       const struct nilai_silence *silence)
 {
-    double ln_silent = -posterior->s * ln_1_plus(horizon_days / silence->past_days);
+    double ln_silent = -posterior->s * nilai_ln_1_plus(horizon_days / silence->past_days);
     bool rarely = ln_silent < -M_LN2;
     double part = rarely ? exp(ln_silent) : -expm1(ln_silent);
     double silent = rarely ? part : 1 - part, buys = rarely ? 1 - part : part;

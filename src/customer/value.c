@@ -207,14 +207,17 @@ int64_t nilai_value_next_rest_change(const struct nilai_model *model,
     struct nilai_ring_sums sums = *year;
     while (period < empty && after_day < limit_day) {
         int32_t next_day = nilai_ring_first_day(ring, ++period);
-        int32_t day = first_day_of_age(customer, &sums, after_day, next_day);
-        if (day == next_day) {
-            struct nilai_ring_sums leaving = nilai_ring_of_period(ring, period - NILAI_PERIODS);
-            sums.net -= leaving.net;
-            sums.purchase_days -= leaving.purchase_days;
-        }
-        if (day < next_day || rest_differs(customer, &sums, next_day - customer->rhythm.first_day))
-            return day <= limit_day ? day_start_s(model, day) : NILAI_NEVER_S;
+        int32_t before = next_day <= limit_day ? next_day : limit_day + 1;
+        int32_t day = first_day_of_age(customer, &sums, after_day, before);
+        if (day < before)
+            return day_start_s(model, day);
+        if (before < next_day)
+            break;
+        struct nilai_ring_sums leaving = nilai_ring_of_period(ring, period - NILAI_PERIODS);
+        sums.net -= leaving.net;
+        sums.purchase_days -= leaving.purchase_days;
+        if (rest_differs(customer, &sums, next_day - customer->rhythm.first_day))
+            return day_start_s(model, next_day);
         after_day = next_day;
     }
     return NILAI_NEVER_S; /* an empty ring: lapsed, at whatever age */

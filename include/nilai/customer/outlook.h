@@ -8,7 +8,8 @@
  * The series costs up to a microsecond and is wanted at every event, always with T = a year. So
  * it is tabulated: for each x below 64, E(365) / y as a polynomial in y = ln(1 + 365/w), piece by
  * piece of length 1. E is analytic in y within |Im y| < pi, so that 14 Chebyshev terms a piece
- * leave an error near the last digit of a double. Outside the table the formula answers.
+ * leave an error near the last digit of a double; they are kept as powers. Outside the table the
+ * formula answers.
  */
 #ifndef NILAI_CUSTOMER_OUTLOOK_H
 #define NILAI_CUSTOMER_OUTLOOK_H
@@ -24,7 +25,7 @@ enum {
 
 struct nilai_outlook {
     uint32_t pieces; /* filled */
-    double terms[NILAI_OUTLOOK_REPEATS][NILAI_OUTLOOK_PIECES][NILAI_OUTLOOK_TERMS];
+    double powers[NILAI_OUTLOOK_REPEATS][NILAI_OUTLOOK_PIECES][NILAI_OUTLOOK_TERMS];
 };
 
 /* The parameters of the population; `a` closer to 1 than 1e-6 counts as 1 + 1e-6. */
