@@ -72,30 +72,27 @@ struct nilai_ring_sums nilai_ring_of_period(const struct nilai_ring *ring, int32
     return (struct nilai_ring_sums){ring->nets[slot], ring->purchase_days[slot]};
 }
 
-/* Of all slots: what a ring holds as long as nothing has slid out of it. 64 bits could overflow, so
- * that low and high halves are summed apart; the highest bit is turned over, so that halves count
- * from 0. */
-static struct nilai_ring_sums sum_all(const struct nilai_ring *ring)
+/* Of all slots: what a ring holds as long as nothing has slid out of it. False: 64 bits are too few. */
+static bool sum_all(const struct nilai_ring *ring, struct nilai_ring_sums *sums)
 {
-    const uint64_t turn = UINT64_C(1) << 63;
-    uint64_t low = 0, high = 0;
-    uint32_t days = 0;
+    int64_t net = 0;
+    uint32_t purchase_days = 0;
+#pragma GCC unroll 13
     for (int slot = 0; slot < NILAI_PERIODS; slot++) {
-        uint64_t turned = (uint64_t)ring->nets[slot] ^ turn;
-        low += turned & UINT32_MAX;
-        high += turned >> 32;
-        days += ring->purchase_days[slot];
+        if (__builtin_add_overflow(net, ring->nets[slot], &net))
+            return false;
+        purchase_days += ring->purchase_days[slot];
     }
-    __int128 net = ((__int128)high << 32) + low - (__int128)NILAI_PERIODS * turn;
-    return (struct nilai_ring_sums){net, days};
+    *sums = (struct nilai_ring_sums){net, purchase_days};
+    return true;
 }
 
 struct nilai_ring_sums nilai_ring_sums(const struct nilai_ring *ring, int32_t period)
 {
     NILAI_ASSERT(period >= ring->newest);
-    if (period == ring->newest)
-        return sum_all(ring);
     struct nilai_ring_sums sums = {0};
+    if (period == ring->newest && sum_all(ring, &sums))
+        return sums;
     int slot = slot_of(ring->newest);
     for (int32_t p = ring->newest; p > period - NILAI_PERIODS && holds(ring, p); p--) {
         sums.net += ring->nets[slot];

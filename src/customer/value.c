@@ -18,6 +18,11 @@ enum {
  * ago. */
 static const int32_t ages[] = {NEW_AGE_DAYS + 1, LOYAL_AGE_DAYS};
 
+static bool is_age(int32_t days)
+{
+    return days == ages[0] || days == ages[1];
+}
+
 static const double keep = 0.9; /* an own cut is left only below this much of it */
 
 double nilai_value_spend(const struct nilai_model *model, double days, double total)
@@ -157,7 +162,7 @@ bool nilai_value_is_check(const struct nilai_model *model, const struct nilai_cu
     if (day_start_s(model, day) != second)
         return false;
     return nilai_ring_first_day(&customer->ring, nilai_ring_period(&customer->ring, day)) == day ||
-           day - first_day == ages[0] || day - first_day == ages[1];
+           is_age(day - first_day);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -182,6 +187,17 @@ static bool rest_differs(const struct nilai_customer *customer, const struct nil
            (sums->net < 0) != customer->standing.unprofitable;
 }
 
+/* What keeps a segment when only purchase days leave the ring and no day of age comes. */
+static uint32_t least_days(enum nilai_segment segment)
+{
+    static const uint8_t least[NILAI_SEGMENTS] = {
+        [NILAI_SEGMENT_VIP] = VIP_DAYS, [NILAI_SEGMENT_LOYAL] = LOYAL_DAYS,
+        [NILAI_SEGMENT_REGULAR] = REGULAR_DAYS, [NILAI_SEGMENT_NEW] = 1,
+        [NILAI_SEGMENT_OCCASIONAL] = 1,
+    };
+    return least[segment];
+}
+
 /* The first day after `after` and before `before` on which the age alone makes a difference;
  * `before` if there is none. */
 static int32_t first_day_of_age(const struct nilai_customer *customer,
@@ -204,11 +220,15 @@ int64_t nilai_value_next_rest_change(const struct nilai_model *model,
     int32_t after_day = nilai_model_day(model, after_s * 1000);
     int32_t limit_day = nilai_model_day(model, limit_s * 1000);
     int32_t period = nilai_ring_period(ring, after_day), empty = nilai_ring_empty_from(ring);
+    uint32_t least = least_days((enum nilai_segment)customer->standing.segment);
     struct nilai_ring_sums sums = *year;
+    bool agrees = false; /* the standing with the ring, so that only what leaves makes a difference */
     while (period < empty && after_day < limit_day) {
         int32_t next_day = nilai_ring_first_day(ring, ++period);
         int32_t before = next_day <= limit_day ? next_day : limit_day + 1;
-        int32_t day = first_day_of_age(customer, &sums, after_day, before);
+        int32_t age_days = after_day - customer->rhythm.first_day;
+        int32_t day = age_days < LOYAL_AGE_DAYS
+                          ? first_day_of_age(customer, &sums, after_day, before) : before;
         if (day < before)
             return day_start_s(model, day);
         if (before < next_day)
@@ -216,8 +236,12 @@ int64_t nilai_value_next_rest_change(const struct nilai_model *model,
         struct nilai_ring_sums leaving = nilai_ring_of_period(ring, period - NILAI_PERIODS);
         sums.net -= leaving.net;
         sums.purchase_days -= leaving.purchase_days;
-        if (rest_differs(customer, &sums, next_day - customer->rhythm.first_day))
+        age_days = next_day - customer->rhythm.first_day;
+        if (agrees && !is_age(age_days)
+                ? sums.purchase_days < least || (sums.net < 0) != customer->standing.unprofitable
+                : rest_differs(customer, &sums, age_days))
             return day_start_s(model, next_day);
+        agrees = true;
         after_day = next_day;
     }
     return NILAI_NEVER_S; /* an empty ring: lapsed, at whatever age */
@@ -313,9 +337,28 @@ int64_t nilai_value_next_fall(const struct nilai_model *model, const struct nila
 }
 
 /*
- * How long clv_365 surely stays above: P(alive) falls by no more than the power s of R + D, and the
- * expectation of who is alive by no more than its first power, for it is concave in T / (R + D).
+ * How long clv_365 surely stays above. With l = ln(R + D), the expectation of who is alive falls by
+ * no more than l rises, for it is concave in T / (R + D). P(alive) = 1 / (1 + odds), odds ~ e^(s l),
+ * and so ln P(alive) falls by s * odds / (1 + odds) times that, which is most at the end: s for ever,
+ * less before a limit that is near. What l rises by until then, and what odds grow by, is taken from
+ *
+ *     ln(1 + y) <= y (6 + y) / (6 + 4 y)     the slopes differ by 4 y^3 / ((6 + 4 y)^2 (1 + y))
+ *     e^t <= (2 + t) / (2 - t), 0 <= t < 2   its logarithm is 2 artanh(t / 2)
  */
+static double most_growth(double share)
+{
+    return share * (6 + share) / (6 + 4 * share);
+}
+
+static double fall_power(double odds, double s, double growth)
+{
+    double t = s * growth;
+    if (!(t < 2))
+        return s + 1;
+    odds *= (2 + t) / (2 - t);
+    return odds < 1e300 ? s * odds / (1 + odds) + 1 : s + 1;
+}
+
 static int64_t earliest_fall_s(const struct nilai_silence *silence, double power, double ratio,
                                int64_t now_ms)
 {
@@ -331,11 +374,14 @@ int64_t nilai_value_fall_bound(const struct nilai_model *model,
                                const struct nilai_silence *silence, double clv, int64_t now_ms,
                                int64_t limit_s)
 {
-    double least = least_clv(model, customer), power = posterior->s + 1;
-    double days = (double)(limit_s * 1000 - now_ms) / NILAI_DAY_MS;
-    /* No power of 1 + y grows by more than its multiple of y, in logarithms, and ln c >= 1 - 1/c:
-     * most who have far to fall, or not long to wait, are told so without a logarithm. */
-    if (least <= 0 || power * days * clv <= silence->past_days * (clv - least))
+    double least = least_clv(model, customer);
+    if (least <= 0)
+        return NILAI_NEVER_S;
+    double growth = most_growth((double)(limit_s * 1000 - now_ms) / NILAI_DAY_MS / silence->past_days);
+    double power = fall_power(silence->left, posterior->s, growth);
+    /* ln c >= 2 (c - 1) / (c + 1): most who have far to fall, or not long to wait, are told so
+     * without a logarithm. */
+    if (power * growth * (clv + least) <= 2 * (clv - least))
         return NILAI_NEVER_S;
     int64_t now_s = now_ms / 1000, fall_s = earliest_fall_s(silence, power, clv / least, now_ms);
     if (fall_s > limit_s)
