@@ -203,17 +203,23 @@ static struct nilai_range widened(struct nilai_range range, double noise)
     return (struct nilai_range){range.least - noise, range.most + noise};
 }
 
-/* What eta and the service terms may be from one point to another. */
+/* What eta and the service terms may be from one point to another, and how fast eta goes, a day. */
 struct outlook {
-    struct nilai_range eta, service;
+    struct nilai_range eta, service, slope;
+    double eta_noise;
 };
 
 static struct outlook outlook_between(const struct nilai_curve *curve, const struct nilai_terms *a,
                                       const struct nilai_terms *b)
 {
     const struct nilai_model *model = curve->model;
-    double z_noise = model->risk_bz * ROUNDING;
-    struct outlook outlook = {.eta = {a->eta, b->eta}};
+    struct nilai_range z_slope = nilai_rhythm_slope(&curve->posterior, model->horizon_days,
+                                                    &a->silence, &a->quiet, &b->silence, &b->quiet);
+    struct outlook outlook = {
+        .eta = {a->eta, b->eta},
+        .slope = {model->risk_bz * z_slope.least, model->risk_bz * z_slope.most},
+        .eta_noise = model->risk_bz * ROUNDING,
+    };
     if (curve->service != NULL) {
         double days = b->silence.days - a->silence.days;
         double noise = service_noise(a, b);
@@ -221,42 +227,62 @@ static struct outlook outlook_between(const struct nilai_curve *curve, const str
         struct nilai_range ends = sum(sum(ordered(a->support, b->support), ordered(a->survey, b->survey)),
                                       ordered(a->overdue, b->overdue));
         outlook.service = both(by_slope(nilai_risk_service(a), nilai_risk_service(b), slope, days), ends);
-        struct nilai_range z_slope = nilai_rhythm_slope(&curve->posterior, model->horizon_days,
-                                                        &a->silence, &a->quiet, &b->silence, &b->quiet);
-        slope = sum(slope, (struct nilai_range){model->risk_bz * z_slope.least,
-                                                model->risk_bz * z_slope.most});
+        outlook.slope = sum(outlook.slope, slope);
         struct nilai_range apart = {curve->base + model->risk_bz * a->quiet.z + ends.least,
                                     curve->base + model->risk_bz * b->quiet.z + ends.most};
-        outlook.eta = both(by_slope(a->eta, b->eta, slope, days), apart);
+        outlook.eta = both(by_slope(a->eta, b->eta, outlook.slope, days), apart);
         outlook.service = widened(outlook.service, noise);
-        z_noise += noise;
+        outlook.eta_noise += noise;
     }
-    outlook.eta = widened(outlook.eta, z_noise);
+    outlook.eta = widened(outlook.eta, outlook.eta_noise);
     return outlook;
 }
 
 static bool may_change(const struct search *search, const struct nilai_terms *from,
-                       const struct nilai_terms *to)
+                       const struct nilai_terms *to, const struct outlook *outlook)
 {
     const struct nilai_curve *curve = search->curve;
     const struct nilai_model *model = curve->model;
-    struct outlook outlook = outlook_between(curve, from, to);
     double cause_min = nilai_risk_cause_min(model);
 
     switch (search->band) {
     case NILAI_BAND_LOW:
-        return outlook.eta.most >= model->eta_medium_up;
+        return outlook->eta.most >= model->eta_medium_up;
     case NILAI_BAND_MEDIUM: {
         bool may_have_cause =
-            to->silence.days >= curve->gap_days || outlook.service.most >= cause_min;
-        return outlook.eta.least < model->eta_medium_down ||
-               (curve->high_allowed && may_have_cause && outlook.eta.most >= model->eta_high_up);
+            to->silence.days >= curve->gap_days || outlook->service.most >= cause_min;
+        return outlook->eta.least < model->eta_medium_down ||
+               (curve->high_allowed && may_have_cause && outlook->eta.most >= model->eta_high_up);
     }
     default: {
         bool surely_has_cause =
-            from->silence.days >= curve->gap_days || outlook.service.least >= cause_min;
-        return outlook.eta.least < model->eta_high_down || !curve->high_allowed || !surely_has_cause;
+            from->silence.days >= curve->gap_days || outlook->service.least >= cause_min;
+        return outlook->eta.least < model->eta_high_down || !curve->high_allowed || !surely_has_cause;
     }
+    }
+}
+
+/* Whether the very next second has changed, as nobody needs to look at who sees that eta is over
+ * the threshold by then. */
+static bool surely_next(const struct search *search, const struct nilai_terms *from,
+                        const struct outlook *outlook)
+{
+    const struct nilai_curve *curve = search->curve;
+    const struct nilai_model *model = curve->model;
+    double least = from->eta + outlook->slope.least / NILAI_DAY_S - outlook->eta_noise;
+    double most = from->eta + outlook->slope.most / NILAI_DAY_S + outlook->eta_noise;
+
+    switch (search->band) {
+    case NILAI_BAND_LOW:
+        return least >= model->eta_medium_up;
+    case NILAI_BAND_MEDIUM: {
+        bool has_cause = from->silence.days >= curve->gap_days ||
+                         outlook->service.least >= nilai_risk_cause_min(model);
+        return most < model->eta_medium_down ||
+               (curve->high_allowed && has_cause && least >= model->eta_high_up);
+    }
+    default:
+        return most < model->eta_high_down;
     }
 }
 
@@ -349,8 +375,8 @@ static int64_t second_after(int64_t second, double days, int64_t least, int64_t 
     return found > least ? found : least;
 }
 
-/* Where to divide: in the middle, unless the change can be foreseen. Then at the first second that
- * is changed, or, when `to` is that one, at the last that is not. */
+/* Where to divide: in the middle, unless the change can be foreseen. Then at the last second that is
+ * not changed. */
 static int64_t divide(const struct search *search, const struct point *from, const struct point *to,
                       int guesses)
 {
@@ -358,7 +384,8 @@ static int64_t divide(const struct search *search, const struct point *from, con
     if (next == search->band)
         return from->second + (to->second - from->second) / 2;
     double days = days_between(search, &from->terms, &to->terms, next > search->band);
-    return second_after(from->second, days, from->second + 1, to->second - 1);
+    int64_t changed = second_after(from->second, days, from->second + 2, to->second);
+    return changed - 1;
 }
 
 enum { GUESSES = 12 };
@@ -368,8 +395,13 @@ enum { GUESSES = 12 };
 static int64_t first_between(const struct search *search, const struct point *from,
                              const struct point *to, int guesses)
 {
-    if (from->second >= to->second || !may_change(search, &from->terms, &to->terms))
+    if (from->second >= to->second)
         return NILAI_NEVER_S;
+    struct outlook outlook = outlook_between(search->curve, &from->terms, &to->terms);
+    if (!may_change(search, &from->terms, &to->terms, &outlook))
+        return NILAI_NEVER_S;
+    if (surely_next(search, &from->terms, &outlook))
+        return from->second + 1;
     if (to->second - from->second == 1)
         return band_at(search, to) != search->band ? to->second : NILAI_NEVER_S;
 
