@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "nilai/base/clock.h"
+#include "nilai/customer/logarithm.h"
 #include "nilai/customer/signals.h"
 #include "nilai/customer/tickets.h"
 
@@ -23,7 +24,7 @@ static double days_until_faded(const struct nilai_model *model, double share)
 {
     if (share >= 1)
         return INFINITY;
-    return share > 0 ? -model->half_life_days * log2(1 - share) : 0;
+    return share > 0 ? model->half_life_days / M_LN2 * nilai_ln_least(1 / (1 - share)) : 0;
 }
 
 /* Days from now until eta may reach `eta`, when the positive service terms are `lift`. */
@@ -37,7 +38,7 @@ static double days_until_up(const struct nilai_curve *curve, const struct nilai_
     if (bz == 0)
         return INFINITY;
     double past = terms->silence.past_days;
-    return past * expm1(rise / bz / (curve->posterior.s + 1));
+    return past * nilai_exp_least(rise / (bz * (curve->posterior.s + 1)));
 }
 
 /* Days from now until a sum that is `slack` above its limit may fall below it. */

@@ -1,9 +1,9 @@
 #include "nilai/customer/value.h"
 
-#include <math.h>
 
 #include "nilai/base/clock.h"
 #include "nilai/base/money.h"
+#include "nilai/customer/logarithm.h"
 #include "nilai/customer/ring.h"
 
 enum {
@@ -359,10 +359,10 @@ static double fall_power(double odds, double s, double growth)
     return odds < 1e300 ? s * odds / (1 + odds) + 1 : s + 1;
 }
 
-static int64_t earliest_fall_s(const struct nilai_silence *silence, double power, double ratio,
+static int64_t earliest_fall_s(const struct nilai_silence *silence, double power, double ln_ratio,
                                int64_t now_ms)
 {
-    double days = silence->past_days * expm1(log(ratio) / power);
+    double days = silence->past_days * nilai_exp_least(ln_ratio / power);
     if (!(days * NILAI_DAY_MS < (double)(NILAI_TIME_MAX_MS - now_ms)))
         return NILAI_NEVER_S;
     return days > 0 ? (now_ms + (int64_t)(days * NILAI_DAY_MS)) / 1000 : now_ms / 1000;
@@ -377,13 +377,12 @@ int64_t nilai_value_fall_bound(const struct nilai_model *model,
     double least = least_clv(model, customer);
     if (least <= 0)
         return NILAI_NEVER_S;
+    double ln_ratio = clv > least ? nilai_ln_least(clv / least) : 0;
     double growth = most_growth((double)(limit_s * 1000 - now_ms) / NILAI_DAY_MS / silence->past_days);
     double power = fall_power(silence->left, posterior->s, growth);
-    /* ln c >= 2 (c - 1) / (c + 1): most who have far to fall, or not long to wait, are told so
-     * without a logarithm. */
-    if (power * growth * (clv + least) <= 2 * (clv - least))
+    if (power * growth <= ln_ratio)
         return NILAI_NEVER_S;
-    int64_t now_s = now_ms / 1000, fall_s = earliest_fall_s(silence, power, clv / least, now_ms);
+    int64_t now_s = now_ms / 1000, fall_s = earliest_fall_s(silence, power, ln_ratio, now_ms);
     if (fall_s > limit_s)
         return NILAI_NEVER_S;
     return next_check_time(model, customer, fall_s - 1 > now_s ? fall_s - 1 : now_s);

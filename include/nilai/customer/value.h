@@ -64,7 +64,7 @@ int64_t nilai_value_next_fall(const struct nilai_model *model, const struct nila
                               const struct nilai_posterior *posterior, int64_t after_s,
                               int64_t limit_s);
 
-/* A lower bound of that, later than now_ms, at the price of two transcendental functions at most;
+/* A lower bound of that, later than now_ms, at the price of some additions;
  * `clv` is clv_365 at now_ms, after that silence, where the standing is as it should be. */
 int64_t nilai_value_fall_bound(const struct nilai_model *model,
                                const struct nilai_customer *customer,
