@@ -5,14 +5,11 @@
 
 enum {
     PAGE_BYTES = 4096,
-    /* How far touching runs ahead of taking. Each taking touches up to one page, which holds
+    /* Small pages, though huge ones would spare walks of the page table: what is fetched ahead does not
+     * wait for those, and one huge page is some milliseconds to touch on a machine of the cloud.
+     * How far touching runs ahead of taking. Each taking touches up to one page, which holds
      * many records, so the distance is regained quickly and a burst finds it there. */
     AHEAD_BYTES = 64 * PAGE_BYTES,
-    /* Address space is had for so many chunks at once, and costs nothing. All but the first lot is
-     * meant for huge pages, for who looks records up at random waits for the page table as long as
-     * for the record; a small slab, of which there may be many, stays with small pages. */
-    LOT_CHUNKS = 16,
-    HUGE_BYTES = 2 * 1024 * 1024,
 };
 
 bool nilai_memory_book(struct nilai_memory *memory, uint64_t bytes)
@@ -64,51 +61,28 @@ enum nilai_status nilai_slab_init(struct nilai_slab *slab, const struct nilai_sl
     return slab->chunks != NULL ? NILAI_OK : NILAI_NO_MEMORY;
 }
 
-static void unmap(void *from, uint64_t bytes)
-{
-    int failed = bytes > 0 && munmap(from, bytes);
-    NILAI_ASSERT(!failed);
-}
-
 void nilai_slab_fini(struct nilai_slab *slab)
 {
     if (slab->chunks == NULL)
         return;
-    for (uint32_t i = 0; i < slab->chunk_count; i += LOT_CHUNKS)
-        unmap(slab->chunks[i], LOT_CHUNKS * slab->chunk_bytes);
+    for (uint32_t i = 0; i < slab->chunk_count; i++) {
+        int failed = munmap(slab->chunks[i], slab->chunk_bytes);
+        NILAI_ASSERT(!failed);
+    }
     nilai_memory_unbook(slab->memory, mapped_bytes(slab));
     free(slab->chunks);
     *slab = (struct nilai_slab){0};
 }
 
-/* Address space that begins where a huge page may; NULL: there is none. */
-static unsigned char *map_lot(uint64_t bytes, bool huge)
-{
-    uint64_t all_bytes = bytes + HUGE_BYTES;
-    unsigned char *all = mmap(NULL, all_bytes, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (all == MAP_FAILED)
-        return NULL;
-    uint64_t before_bytes = -(uintptr_t)all % HUGE_BYTES;
-    unsigned char *lot = all + before_bytes;
-    unmap(all, before_bytes);
-    unmap(lot + bytes, HUGE_BYTES - before_bytes);
-    if (huge)
-        (void)madvise(lot, bytes, MADV_HUGEPAGE); /* a kernel without them does as well */
-    return lot;
-}
-
 static enum nilai_status map_chunk(struct nilai_slab *slab)
 {
-    uint32_t in_lot = slab->chunk_count % LOT_CHUNKS;
     if (slab->chunk_count == slab->chunks_max)
         return NILAI_FULL;
     if (!nilai_memory_book(slab->memory, slab->chunk_bytes))
         return NILAI_FULL;
-    unsigned char *chunk = in_lot > 0 ? slab->chunks[slab->chunk_count - 1] + slab->chunk_bytes
-                                      : map_lot(LOT_CHUNKS * slab->chunk_bytes,
-                                                slab->chunk_count > 0);
-    if (chunk == NULL) {
+    void *chunk = mmap(NULL, slab->chunk_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                       -1, 0);
+    if (chunk == MAP_FAILED) {
         nilai_memory_unbook(slab->memory, slab->chunk_bytes);
         return NILAI_NO_MEMORY;
     }

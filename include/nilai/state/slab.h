@@ -3,9 +3,8 @@
  *
  * Records lie in chunks that are mapped ahead of need and touched page by page, a page at a
  * taking: the first touch of a page costs the kernel a microsecond, a whole chunk of them at
- * once would be a pause that an event can feel. A slab that has become large goes on in huge pages,
- * where there are any: one is a tenth of a millisecond to touch. Numbers are dense and start at 0;
- * the number given back last is taken first.
+ * once would be a pause that an event can feel. Numbers are dense and start at 0; the number
+ * given back last is taken first.
  *
  * A slab can be filled from what was saved: records are taken at the numbers they had, in any
  * order, and when all are there the list of free numbers is made anew from the rest.
