@@ -17,6 +17,16 @@ static struct nilai_timers *create(uint32_t numbers)
     return timers;
 }
 
+/* One due timer, however many have to be moved before. */
+static bool take_due(struct nilai_timers *timers, int64_t second, uint32_t *number)
+{
+    enum nilai_status status;
+    do
+        status = nilai_timers_pop_due(timers, second, number);
+    while (status == NILAI_BUSY);
+    return status == NILAI_OK;
+}
+
 static int64_t earliest(void)
 {
     int64_t first = INT64_MAX;
@@ -57,7 +67,7 @@ static void move_clock(struct nilai_timers *timers, int64_t to_s)
     uint32_t number;
 
     now_s = to_s;
-    while (nilai_timers_pop_due(timers, now_s, &number)) {
+    while (take_due(timers, now_s, &number)) {
         CHECK(number < NUMBERS && model[number] != UNARMED);
         CHECK(model[number] <= now_s);
         model[number] = UNARMED;
@@ -130,7 +140,7 @@ TEST(timers_come_out_in_order)
         nilai_timers_arm(timers, i, seconds[i]);
     }
     for (int64_t day = 0; day <= 730; day++) {
-        while (nilai_timers_pop_due(timers, day * DAY, &number)) {
+        while (take_due(timers, day * DAY, &number)) {
             CHECK(seconds[number] >= last);
             last = seconds[number];
             popped++;
@@ -150,22 +160,22 @@ TEST(timers_know_the_edges_of_time)
     uint32_t number;
 
     CHECK_EQ(nilai_timers_next_s(timers), INT64_MAX);
-    CHECK(!nilai_timers_pop_due(timers, TODAY, &number));
+    CHECK(!take_due(timers, TODAY, &number));
     nilai_timers_arm(timers, 0, LAST_SECOND);
     nilai_timers_arm(timers, 1, TODAY);
     nilai_timers_arm(timers, 2, 0);
     nilai_timers_arm(timers, 3, TODAY + 1);
     CHECK(nilai_timers_next_s(timers) <= TODAY);
-    CHECK(nilai_timers_pop_due(timers, TODAY, &number) && (number == 1 || number == 2));
-    CHECK(nilai_timers_pop_due(timers, TODAY, &number) && (number == 1 || number == 2));
-    CHECK(!nilai_timers_pop_due(timers, TODAY, &number));
+    CHECK(take_due(timers, TODAY, &number) && (number == 1 || number == 2));
+    CHECK(take_due(timers, TODAY, &number) && (number == 1 || number == 2));
+    CHECK(!take_due(timers, TODAY, &number));
     CHECK_EQ(nilai_timers_next_s(timers), TODAY + 1);
-    CHECK(!nilai_timers_pop_due(timers, TODAY, &number));
-    CHECK(nilai_timers_pop_due(timers, LAST_SECOND - 1, &number) && number == 3);
-    CHECK(!nilai_timers_pop_due(timers, LAST_SECOND - 1, &number));
+    CHECK(!take_due(timers, TODAY, &number));
+    CHECK(take_due(timers, LAST_SECOND - 1, &number) && number == 3);
+    CHECK(!take_due(timers, LAST_SECOND - 1, &number));
     CHECK_EQ(nilai_timers_next_s(timers), LAST_SECOND);
-    CHECK(nilai_timers_pop_due(timers, LAST_SECOND, &number) && number == 0);
-    CHECK(!nilai_timers_pop_due(timers, LAST_SECOND, &number));
+    CHECK(take_due(timers, LAST_SECOND, &number) && number == 0);
+    CHECK(!take_due(timers, LAST_SECOND, &number));
     nilai_timers_destroy(timers);
 }
 
@@ -184,8 +194,53 @@ TEST(timers_grow_with_the_numbers)
     }
     nilai_timers_validate(timers);
     CHECK(nilai_timers_memory_bytes(timers) >= COUNT * 13);
-    while (nilai_timers_pop_due(timers, 7777, &number))
+    while (take_due(timers, 7777, &number))
         popped++;
     CHECK_EQ(popped, COUNT);
+    nilai_timers_destroy(timers);
+}
+
+/* Goal: a slot that holds a good part of all timers, as that of a midnight does, is worked off in
+ * pieces, and meanwhile timers can be armed and cancelled as ever.
+ * Method: thousands of timers for one second, a day ahead; between the calls some of them are
+ * cancelled, moved earlier or later. */
+TEST(timers_of_a_crowded_slot_come_in_pieces)
+{
+    enum { COUNT = 20000, MIDNIGHT = 1790035200, LATER = MIDNIGHT + 5250 };
+    struct nilai_timers *timers = create(COUNT);
+    static uint8_t taken[COUNT], cancelled[COUNT];
+    uint64_t seed = test_seed(6);
+    uint32_t number, busy = 0, popped = 0, gone = 0;
+    enum nilai_status status = NILAI_OK;
+
+    CHECK(!take_due(timers, MIDNIGHT - 86400, &number));
+    for (uint32_t i = 0; i < COUNT; i++)
+        nilai_timers_arm(timers, i, MIDNIGHT);
+    for (int64_t now = MIDNIGHT - 1024; now <= LATER; now += 251) {
+        while ((status = nilai_timers_pop_due(timers, now, &number)) != NILAI_MISSING) {
+            busy += status == NILAI_BUSY;
+            if (status == NILAI_OK) {
+                CHECK(!taken[number] && !cancelled[number]);
+                taken[number] = 1;
+                popped++;
+            }
+            uint32_t other = (uint32_t)(next_random(&seed) % COUNT);
+            if (taken[other] || cancelled[other])
+                continue;
+            if (next_random(&seed) % 4 == 0) {
+                nilai_timers_cancel(timers, other);
+                cancelled[other] = 1;
+                gone++;
+            } else {
+                nilai_timers_arm(timers, other,
+                                 MIDNIGHT - 600 + (int64_t)(next_random(&seed) % 5600));
+            }
+            if (busy % 64 == 1)
+                nilai_timers_validate(timers);
+        }
+        nilai_timers_validate(timers);
+    }
+    CHECK(busy > COUNT / 100);
+    CHECK_EQ(popped + gone, COUNT);
     nilai_timers_destroy(timers);
 }

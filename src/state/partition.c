@@ -484,18 +484,21 @@ static enum nilai_status step_events(struct nilai_partition *partition, uint32_t
     return NILAI_OK;
 }
 
-/* Takes the next due timers out and fetches their records; false: none is due. */
+/* Takes the next due timers out and fetches their records; false: none is due any more. */
 static bool take_due(struct nilai_partition *partition)
 {
     int64_t now_s = partition->clock_ms / 1000;
     uint32_t count = 0;
-    while (count < BATCH && nilai_timers_pop_due(partition->timers, now_s, &partition->due[count]))
+    enum nilai_status status = NILAI_OK;
+    while (count < BATCH
+           && (status = nilai_timers_pop_due(partition->timers, now_s, &partition->due[count]))
+                  == NILAI_OK)
         nilai_table_prefetch_number(partition->table, partition->due[count++]);
     for (uint32_t i = 0; i < count; i++)
         nilai_table_prefetch_service(partition->table, partition->due[i]);
     partition->due_next = 0;
     partition->due_count = count;
-    return count > 0;
+    return count > 0 || status == NILAI_BUSY;
 }
 
 /* One record whose timer was due. *complete false: no room for all of it; look at it again. */
@@ -521,6 +524,8 @@ static enum nilai_status step_timers(struct nilai_partition *partition, uint32_t
         *complete = (*work)++ < WORK_MAX;
         if (!*complete)
             return NILAI_OK;
+        if (partition->due_next == partition->due_count)
+            continue; /* timers were moved, that is all */
         enum nilai_status status =
             wake(partition, partition->due[partition->due_next], effects, complete);
         if (status != NILAI_OK || !*complete)

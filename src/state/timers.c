@@ -6,18 +6,19 @@
  *     quarters    65536   1024 s              2.1 years
  *     years        4096   2^26 s              beyond the year 9999
  *
- * A timer goes into the finest wheel that reaches it. When now enters a slot of a coarser
- * wheel, its timers move to finer ones. The middle wheel is wide on purpose: ten million
- * timers spread over three months are some 1300 to a slot, which is little to move; with the
- * usual 64 slots a wheel, it would be most of them at once.
+ * A timer goes into the finest wheel that reaches it. When now enters a slot, its list becomes the
+ * due list of that wheel, whole and at once; from there the timers are taken one by one, and those
+ * whose second has not come move to a finer wheel. Now goes no further before the due lists are
+ * empty. The middle wheel is wide on purpose: ten million timers spread over three months are some
+ * 1300 to a slot. But seconds are not all alike: the slot of a midnight holds a good part of all
+ * customers, which is why moving is work that can be left off and gone on with.
  *
  * Arming later than before leaves the timer where it is, and writes only the new time: the
  * old slot, when its time comes, sends the timer on. Nearly every event arms later, and this
  * way it touches one line of memory instead of three or four.
  *
  * Always true, of a timer on a wheel: its slot begins after now, less than a wheel's length
- * away, and at or before the timer's second. Those in the due list wait to be popped; some
- * of them may have been armed later since.
+ * away, and at or before the timer's second. Those in the due lists wait to be popped or moved.
  */
 #include "nilai/state/timers.h"
 
@@ -36,6 +37,7 @@ enum {
     CHUNK_LOG2 = 13,
     CHUNK_NUMBERS = 1 << CHUNK_LOG2,
     WORD_BITS = 64,
+    MOVES_MAX = 32, /* timers moved in one popping */
     WORDS_MAX = SLOTS_MAX / WORD_BITS,
     SUMMARY_MAX = WORDS_MAX / WORD_BITS,
 };
@@ -43,13 +45,14 @@ enum {
 static_assert(SECOND_MAX >> (SECONDS_LOG2 + QUARTERS_LOG2) < 1 << YEARS_LOG2,
               "the years reach to the last second");
 
-/* Where a list begins: one for each slot of the wheels, in a row, and the due list. */
+/* Where a list begins: one for each slot of the wheels, in a row, and a due list for each wheel, of
+ * which the first also takes what is armed when it is due already. */
 enum {
     HEADS_SECONDS = 0,
     HEADS_QUARTERS = HEADS_SECONDS + (1 << SECONDS_LOG2),
     HEADS_YEARS = HEADS_QUARTERS + (1 << QUARTERS_LOG2),
-    HEAD_DUE = HEADS_YEARS + (1 << YEARS_LOG2),
-    HEADS,
+    HEADS_DUE = HEADS_YEARS + (1 << YEARS_LOG2),
+    HEADS = HEADS_DUE + WHEELS,
 };
 
 /* A record's place in its list: 13 bytes, as there is one for every customer. Numbers and
@@ -184,7 +187,7 @@ static void push(struct nilai_timers *timers, uint32_t head, uint32_t number)
     link->previous = FROM_HEAD | head;
     if (next != 0) {
         link_of(timers, next - 1)->previous = number + 1;
-    } else if (head != HEAD_DUE) {
+    } else if (head < HEADS_DUE) {
         struct wheel *wheel = wheel_of_head(timers, head);
         mark(wheel, head - wheel->first_head);
     }
@@ -204,7 +207,7 @@ static void unlink_number(struct nilai_timers *timers, uint32_t number)
     uint32_t head = link->previous & ~FROM_HEAD;
     NILAI_ASSERT(timers->heads[head] == number + 1);
     timers->heads[head] = link->next;
-    if (link->next == 0 && head != HEAD_DUE) {
+    if (link->next == 0 && head < HEADS_DUE) {
         struct wheel *wheel = wheel_of_head(timers, head);
         unmark(wheel, head - wheel->first_head);
     }
@@ -225,31 +228,13 @@ static bool reaches(const struct wheel *wheel, int64_t now_s, int64_t second)
 static uint32_t choose_head(const struct nilai_timers *timers, int64_t second)
 {
     if (second <= timers->now_s)
-        return HEAD_DUE;
+        return HEADS_DUE;
     const struct wheel *wheel = timers->wheels;
     while (!reaches(wheel, timers->now_s, second)) {
         wheel++;
         NILAI_ASSERT(wheel < timers->wheels + WHEELS);
     }
     return wheel->first_head + slot_of(wheel, second);
-}
-
-/* Sends every timer of a list to where it belongs now. */
-static void spread(struct nilai_timers *timers, uint32_t head)
-{
-    uint32_t rest = timers->heads[head];
-
-    timers->heads[head] = 0;
-    if (rest != 0 && head != HEAD_DUE) {
-        struct wheel *wheel = wheel_of_head(timers, head);
-        unmark(wheel, head - wheel->first_head);
-    }
-    while (rest != 0) {
-        uint32_t number = rest - 1;
-        struct link *link = link_of(timers, number);
-        rest = link->next;
-        push(timers, choose_head(timers, second_of(link)), number);
-    }
 }
 
 /* ---- creating ---- */
@@ -355,19 +340,32 @@ int64_t nilai_timers_armed_at(const struct nilai_timers *timers, uint32_t number
 
 /* ---- expiring ---- */
 
-static bool pop_list(struct nilai_timers *timers, uint32_t *number)
+/* The head of a due list that is not empty, or HEADS. */
+static uint32_t due_head(const struct nilai_timers *timers)
 {
-    while (timers->heads[HEAD_DUE] != 0) {
-        *number = timers->heads[HEAD_DUE] - 1;
+    uint32_t head = HEADS_DUE;
+    while (head < HEADS && timers->heads[head] == 0)
+        head++;
+    return head;
+}
+
+/* NILAI_MISSING: all due lists are empty. */
+static enum nilai_status pop_lists(struct nilai_timers *timers, uint32_t *number)
+{
+    uint32_t head;
+    for (int moves = 0; (head = due_head(timers)) < HEADS; moves++) {
+        if (moves == MOVES_MAX)
+            return NILAI_BUSY;
+        *number = timers->heads[head] - 1;
         int64_t second = second_of(link_of(timers, *number));
         if (second <= timers->now_s) {
             disarm(timers, *number);
-            return true;
+            return NILAI_OK;
         }
-        unlink_number(timers, *number); /* armed later since */
+        unlink_number(timers, *number);
         push(timers, choose_head(timers, second), *number);
     }
-    return false;
+    return NILAI_MISSING;
 }
 
 /* Where the first slot begins that is not empty, on any wheel. */
@@ -382,7 +380,21 @@ static int64_t next_start(const struct nilai_timers *timers)
     return next;
 }
 
-/* What a wheel sends on goes into slots after now or is due, so the order does not matter. */
+/* Gives a slot's list to the due list of its wheel, which is empty. */
+static void make_due(struct nilai_timers *timers, uint32_t from, uint32_t to)
+{
+    uint32_t first = timers->heads[from];
+    NILAI_ASSERT(timers->heads[to] == 0);
+    if (first == 0)
+        return;
+    struct wheel *wheel = wheel_of_head(timers, from);
+    unmark(wheel, from - wheel->first_head);
+    timers->heads[from] = 0;
+    timers->heads[to] = first;
+    link_of(timers, first - 1)->previous = FROM_HEAD | to;
+}
+
+/* What moves from a due list goes into slots after now, so the order does not matter. */
 static void enter(struct nilai_timers *timers, int64_t second)
 {
     NILAI_ASSERT(second > timers->now_s);
@@ -391,28 +403,29 @@ static void enter(struct nilai_timers *timers, int64_t second)
     for (int i = 0; i < WHEELS; i++) {
         const struct wheel *wheel = &timers->wheels[i];
         if (second % (INT64_C(1) << wheel->shift) == 0)
-            spread(timers, wheel->first_head + slot_of(wheel, second));
+            make_due(timers, wheel->first_head + slot_of(wheel, second), HEADS_DUE + (uint32_t)i);
     }
 }
 
-bool nilai_timers_pop_due(struct nilai_timers *timers, int64_t now_s, uint32_t *number)
+enum nilai_status nilai_timers_pop_due(struct nilai_timers *timers, int64_t now_s, uint32_t *number)
 {
+    enum nilai_status status;
     NILAI_ASSERT(now_s >= timers->now_s && now_s <= SECOND_MAX);
 
-    while (!pop_list(timers, number)) {
+    while ((status = pop_lists(timers, number)) == NILAI_MISSING) {
         int64_t next = next_start(timers);
         if (next > now_s) {
             timers->now_s = now_s;
-            return false;
+            break;
         }
         enter(timers, next);
     }
-    return true;
+    return status;
 }
 
 int64_t nilai_timers_next_s(const struct nilai_timers *timers)
 {
-    return timers->heads[HEAD_DUE] != 0 ? timers->now_s : next_start(timers);
+    return due_head(timers) < HEADS ? timers->now_s : next_start(timers);
 }
 
 uint64_t nilai_timers_memory_bytes(const struct nilai_timers *timers)
@@ -464,8 +477,10 @@ static uint64_t validate_wheel(const struct nilai_timers *timers, const struct w
 
 void nilai_timers_validate(const struct nilai_timers *timers)
 {
-    uint64_t listed = validate_list(timers, HEAD_DUE, 0), armed = 0;
+    uint64_t listed = 0, armed = 0;
 
+    for (uint32_t head = HEADS_DUE; head < HEADS; head++)
+        listed += validate_list(timers, head, 0);
     for (int i = 0; i < WHEELS; i++)
         listed += validate_wheel(timers, &timers->wheels[i]);
     for (uint32_t number = 0; number < timers->numbers; number++)
