@@ -82,3 +82,31 @@ TEST(stencils_write_what_the_encoder_writes)
     nilai_encoder_destroy(pens.encoder);
     nilai_stencils_destroy(pens.stencils);
 }
+
+/* Goal: an event says whose it is and which one, to the last digit.
+ * Method: numbers of every length, against printf. */
+TEST(numbers_are_written_as_printf_does)
+{
+    const struct pens pens = {nilai_encoder_create(NILAI_FORMAT_MSGPACK), nilai_fact_stencils_create()};
+    uint64_t seed = test_seed(7);
+    CHECK(pens.encoder != NULL && pens.stencils != NULL);
+    for (int i = 0; i < 100000; i++) {
+        const struct nilai_fact fact = {
+            .type = NILAI_PURCHASE,
+            .serial = next_random(&seed) >> (24 + i % 40),
+            .customer = (uint32_t)(next_random(&seed) >> (32 + i % 32)),
+        };
+        char customer[16], order[16], key[NILAI_FACT_CUSTOMER_SIZE];
+        const char *data;
+        size_t size;
+        snprintf(customer, sizeof customer, "c%010u", fact.customer);
+        snprintf(order, sizeof order, "o%010llx", (unsigned long long)fact.serial);
+        nilai_fact_customer(fact.customer, key);
+        nilai_fact_trace(&fact, &style, pens.stencils, &data, &size);
+        CHECK(memcmp(key, customer, sizeof key) == 0);
+        CHECK(memmem(data, size, customer, strlen(customer)) != NULL);
+        CHECK(memmem(data, size, order, strlen(order)) != NULL);
+    }
+    nilai_encoder_destroy(pens.encoder);
+    nilai_stencils_destroy(pens.stencils);
+}

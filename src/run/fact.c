@@ -1,6 +1,7 @@
 #include "nilai/run/fact.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,16 +85,55 @@ static void put_decimal(char *text, uint32_t digits, uint64_t value)
         text[i - 1] = (char)('0' + value % 10);
 }
 
+/* Ids and customers are most of an event's digits. Eight at a time: value is cut in halves, each of
+ * them in halves again, all in the lanes of one number, whose lowest is the first digit. */
+static void put_decimal_8(char *text, uint32_t value)
+{
+    NILAI_ASSERT(value < 100000000);
+    uint64_t x = value / 10000 | (uint64_t)(value % 10000) << 32;
+    uint64_t hundreds = ((x * 10486) >> 20) & UINT64_C(0x0000007f0000007f);
+    x = hundreds + ((x - 100 * hundreds) << 16);
+    uint64_t tens = ((x * 103) >> 10) & UINT64_C(0x000f000f000f000f);
+    x = tens + ((x - 10 * tens) << 8);
+    x = htole64(x | UINT64_C(0x3030303030303030));
+    memcpy(text, &x, sizeof x);
+}
+
+static void put_decimal_10(char *text, uint32_t value)
+{
+    put_decimal(text, 2, value / 100000000);
+    put_decimal_8(text + 2, value % 100000000);
+}
+
 static void put_hex(char *text, uint32_t digits, uint64_t value)
 {
     for (uint32_t i = digits; i > 0; i--, value >>= 4)
         text[i - 1] = "0123456789abcdef"[value & 15];
 }
 
+/* Likewise; the highest lane is the first digit. */
+static void put_hex_8(char *text, uint32_t value)
+{
+    uint64_t x = value;
+    x = (x & UINT64_C(0xffff0000)) << 16 | (x & UINT64_C(0xffff));
+    x = (x & UINT64_C(0x0000ff000000ff00)) << 8 | (x & UINT64_C(0x000000ff000000ff));
+    x = (x & UINT64_C(0x00f000f000f000f0)) << 4 | (x & UINT64_C(0x000f000f000f000f));
+    uint64_t letters = ((x + UINT64_C(0x0606060606060606)) >> 4) & UINT64_C(0x0101010101010101);
+    x = htobe64(x + UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10));
+    memcpy(text, &x, sizeof x);
+}
+
+static void put_serial(char text[static SERIAL_DIGITS], uint64_t value)
+{
+    put_hex(text, SERIAL_DIGITS - 8, value >> 32);
+    put_hex_8(text + SERIAL_DIGITS - 8, (uint32_t)value);
+}
+
 void nilai_fact_customer(uint32_t customer, char text[static NILAI_FACT_CUSTOMER_SIZE])
 {
+    static_assert(NILAI_FACT_CUSTOMER_DIGITS == 10, "all that 32 bits need");
     text[0] = 'c';
-    put_decimal(text + 1, NILAI_FACT_CUSTOMER_DIGITS, customer);
+    put_decimal_10(text + 1, customer);
 }
 
 static bool is_flaw(const struct writer *writer, enum nilai_reject_class flaw, enum field head)
@@ -190,7 +230,7 @@ static void write_id(struct writer *writer)
     text[0] = 'e';
     put_hex(text + 1, 5, nilai_random_mix(writer->style->seed));
     text[6] = '-';
-    put_hex(text + 7, SERIAL_DIGITS, writer->fact->serial);
+    put_serial(text + 7, writer->fact->serial);
     write_text(writer, ID, text, sizeof text);
 }
 
@@ -199,7 +239,7 @@ static void write_numbered(struct writer *writer, enum field field, char letter,
 {
     char text[1 + SERIAL_DIGITS];
     text[0] = letter;
-    put_hex(text + 1, SERIAL_DIGITS, number);
+    put_serial(text + 1, number);
     write_text(writer, field, text, sizeof text);
 }
 
@@ -378,7 +418,7 @@ static void write_ticket_id(struct writer *writer)
 {
     char text[1 + NILAI_FACT_CUSTOMER_DIGITS + 1 + 5];
     text[0] = 't';
-    put_decimal(text + 1, NILAI_FACT_CUSTOMER_DIGITS, writer->fact->customer);
+    put_decimal_10(text + 1, writer->fact->customer);
     text[1 + NILAI_FACT_CUSTOMER_DIGITS] = '-';
     put_decimal(text + 2 + NILAI_FACT_CUSTOMER_DIGITS, 5, writer->fact->ticket);
     write_text(writer, TICKET, text, sizeof text);
