@@ -133,6 +133,13 @@ TEST(ziggurats_have_their_shape)
                  NILAI_ARRAY_LEN(exponential_points), seed);
 }
 
+/* Goal: no edge of a ziggurat is wrong, not even by so little that no sample tells.
+ * Method: all layers have the area that the first edge and the tail beyond it make. */
+TEST(layers_of_ziggurats_are_equal)
+{
+    CHECK_NEAR(nilai_random_unevenness(), 0, 1e-12);
+}
+
 /* Goal: below() reaches every number below its bound about equally often, and no other. */
 TEST(below_is_even)
 {

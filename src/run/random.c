@@ -68,7 +68,7 @@ double nilai_random_exp(double x)
 enum { LAYERS = 128 };
 
 /* The edges follow from the density f: edge 1 is where all areas come out equal, and then
- * f(edge[i + 1]) = f(edge[i]) + area / edge[i]. */
+ * f(edge[i + 1]) = f(edge[i]) + area / edge[i]; a test makes sure. */
 static const double normal_edges[LAYERS + 1] = {
     3.7130862467403625, 3.442619855896652, 3.2230849845786183, 3.0832288582142136,
     2.9786962526450167, 2.8943440070186703, 2.823125350545966, 2.7611693723841535,
@@ -152,6 +152,11 @@ static bool is_under(struct nilai_random *random, double at_edge, double at_next
     return at_edge + nilai_random_uniform(random) * (at_next_edge - at_edge) < at_x;
 }
 
+static double exponential_density(double x)
+{
+    return nilai_random_exp(-x);
+}
+
 double nilai_random_exponential(struct nilai_random *random)
 {
     for (;;) {
@@ -163,7 +168,8 @@ double nilai_random_exponential(struct nilai_random *random)
             return x;
         if (layer == 0) /* what is beyond a point is as it was before it */
             return edge[1] - nilai_random_ln(nilai_random_uniform(random));
-        if (is_under(random, nilai_random_exp(-edge[0]), nilai_random_exp(-edge[1]), nilai_random_exp(-x)))
+        if (is_under(random, exponential_density(edge[0]), exponential_density(edge[1]),
+                     exponential_density(x)))
             return x;
     }
 }
@@ -198,6 +204,23 @@ double nilai_random_normal(struct nilai_random *random)
         if (is_under(random, normal_density(edge[0]), normal_density(edge[1]), normal_density(x)))
             return sign_of(bits) * x;
     }
+}
+
+static double worst_layer(const double edges[LAYERS + 1], double (*density)(double x), double tail)
+{
+    double area = edges[1] * density(edges[1]) + tail;
+    double worst = fabs(edges[0] * density(edges[1]) / area - 1);
+    for (int i = 1; i < LAYERS; i++)
+        worst = fmax(worst, fabs(edges[i] * (density(edges[i + 1]) - density(edges[i])) / area - 1));
+    return worst;
+}
+
+double nilai_random_unevenness(void)
+{
+    double normal_rest = sqrt(acos(-1) / 2) * erfc(normal_edges[1] / sqrt(2));
+    return fmax(worst_layer(normal_edges, normal_density, normal_rest),
+                worst_layer(exponential_edges, exponential_density,
+                            exponential_density(exponential_edges[1])));
 }
 
 /* ---- the others ---- */

@@ -74,6 +74,8 @@ static inline uint32_t nilai_random_below(struct nilai_random *random, uint32_t 
 double nilai_random_exponential(struct nilai_random *random);
 /* Mean 0, variance 1. */
 double nilai_random_normal(struct nilai_random *random);
+/* For tests: how much the ziggurats' layers differ in area, relative to it. */
+double nilai_random_unevenness(void);
 /* Mean a / (a + b); a, b > 0. */
 double nilai_random_beta(struct nilai_random *random, double a, double b);
 
