@@ -20,11 +20,14 @@
  * are made beforehand, in batches, and their making is not counted.
  *
  * The longest turn and the longest step of the partition are noted while they grow from nothing, and
- * in each state, in CPU time of the thread, so that it is ours and not a neighbour's. At midnight
+ * in each state, in CPU time of the thread, so that it is ours and not a neighbour's; a step during
+ * which the kernel gave the processor to somebody else is counted apart. At midnight
  * a 28th of all customers is due in one second: that turn is as long as they are many; a step is not.
  *
  * The answer is checked: every event is applied, and every change is written.
  */
+#include <sys/resource.h>
+
 #include "bench.h"
 #include "nilai/event/decode.h"
 #include "nilai/run/generator.h"
@@ -47,6 +50,7 @@ static const char *const state_names[STATES] = {"year", "live"};
 
 struct longest {
     uint64_t turn_ns, step_ns;
+    uint64_t interrupted; /* steps that are not in step_ns */
 };
 
 struct message {
@@ -138,6 +142,26 @@ static void at_least(uint64_t *longest_ns, uint64_t ns)
     *longest_ns = ns > *longest_ns ? ns : *longest_ns;
 }
 
+static long involuntary_switches(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_nivcsw;
+}
+
+static void run_step(struct engine *engine, struct nilai_effects *effects, bool *done,
+                     struct longest *longest)
+{
+    long switches = involuntary_switches();
+    uint64_t start_ns = nilai_clock_thread_cpu_ns();
+    bench_must(nilai_partition_step(engine->partition, effects, done) == NILAI_OK, "a step");
+    uint64_t ns = nilai_clock_thread_cpu_ns() - start_ns;
+    if (involuntary_switches() != switches)
+        longest->interrupted++;
+    else
+        at_least(&longest->step_ns, ns);
+}
+
 static uint64_t run_turn(struct engine *engine, const struct message *from, uint32_t count,
                          struct longest *longest)
 {
@@ -149,9 +173,7 @@ static uint64_t run_turn(struct engine *engine, const struct message *from, uint
     decode_turn(engine, from, count, list);
     nilai_partition_begin(engine->partition, &turn);
     while (!done) {
-        uint64_t step_ns = nilai_clock_thread_cpu_ns();
-        bench_must(nilai_partition_step(engine->partition, &effects, &done) == NILAI_OK, "a step");
-        at_least(&longest->step_ns, nilai_clock_thread_cpu_ns() - step_ns);
+        run_step(engine, &effects, &done, longest);
         write_changes(engine, &effects);
     }
     engine->events += count;
@@ -228,8 +250,10 @@ static void check(const struct engine *engine)
 
 static void report_longest(const char *when, const struct longest *longest)
 {
-    printf("    %s: longest turn of %d events %.2f ms, longest step %.2f ms\n", when, TURN,
-           (double)longest->turn_ns * 1e-6, (double)longest->step_ns * 1e-6);
+    printf("    %s: longest turn of %d events %.2f ms, longest step %.2f ms (%" PRIu64
+           " interrupted)\n",
+           when, TURN, (double)longest->turn_ns * 1e-6, (double)longest->step_ns * 1e-6,
+           longest->interrupted);
 }
 
 static void report(struct engine *engine, double medians[STATES])
