@@ -678,12 +678,20 @@ bool nilai_lane_wants_commit(struct nilai_lane *lane, int64_t now_ms)
     return images || nilai_lane_is_dirty(lane);
 }
 
+enum nilai_status nilai_lane_put_part(struct nilai_lane *lane, struct nilai_sink *sink)
+{
+    if (lane->scribe == NULL)
+        return NILAI_OK;
+    lane->published = true; /* what was put, and is not held, has gone too far */
+    return nilai_scribe_put_part(lane->scribe, sink);
+}
+
 enum nilai_status nilai_lane_put_journal(struct nilai_lane *lane, struct nilai_sink *sink,
                                          int64_t now_ms)
 {
     if (lane->scribe == NULL)
         return NILAI_OK;
-    lane->published = true; /* what was put, and is not held, has gone too far */
+    lane->published = true; /* likewise */
     return nilai_scribe_put_commit(lane->scribe, sink, now_ms);
 }
 

@@ -244,19 +244,22 @@ static enum nilai_status put_image(struct nilai_scribe *scribe, struct nilai_sin
     return NILAI_OK;
 }
 
-enum nilai_status nilai_scribe_put_commit(struct nilai_scribe *scribe, struct nilai_sink *sink,
-                                          int64_t now_ms)
+enum nilai_status nilai_scribe_put_part(struct nilai_scribe *scribe, struct nilai_sink *sink)
 {
-    const struct nilai_floors *floors = nilai_partition_floors(scribe->options.state);
-    enum nilai_status status = NILAI_OK;
     if (!scribe->closed) {
-        status = nilai_scribe_make_room(scribe, sink);
+        enum nilai_status status = nilai_scribe_make_room(scribe, sink);
         if (status != NILAI_OK)
             return status;
         close_part(scribe);
     }
-    if (scribe->sending)
-        status = send_part(scribe, sink);
+    return scribe->sending ? send_part(scribe, sink) : NILAI_OK;
+}
+
+enum nilai_status nilai_scribe_put_commit(struct nilai_scribe *scribe, struct nilai_sink *sink,
+                                          int64_t now_ms)
+{
+    const struct nilai_floors *floors = nilai_partition_floors(scribe->options.state);
+    enum nilai_status status = nilai_scribe_put_part(scribe, sink);
     while (status == NILAI_OK
            && (scribe->imaging || scribe->more
                || (scribe->images < IMAGES_PER_COMMIT && scribe->trim < 0

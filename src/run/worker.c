@@ -41,7 +41,7 @@ struct nilai_worker {
     /* A commit that is being put together: no turn begins before it is complete. */
     bool commit_waits;     /* for room in the sink */
     bool commit_half_lane; /* the journal of `commit_lane` is put in part */
-    size_t commit_lane, commit_used;
+    size_t commit_part, commit_lane, commit_used;
     uint32_t outputs; /* put since the last commit was begun */
     bool start_reading; /* lanes have loaded that nothing is read for yet */
     bool read_now;      /* and it is time to */
@@ -302,6 +302,21 @@ static enum nilai_status put_feed(struct nilai_worker *worker)
     return status;
 }
 
+/* First the last parts of all: the brokers must be told of every partition that a transaction
+ * writes to, and without images in between that is one question for all journals. */
+static enum nilai_status put_parts(struct nilai_worker *worker)
+{
+    for (; worker->commit_part < worker->lane_count; worker->commit_part++) {
+        struct nilai_lane *lane = worker->lanes[worker->commit_part];
+        if (!nilai_lane_wants_commit(lane, worker->now_ms))
+            continue;
+        enum nilai_status status = nilai_lane_put_part(lane, worker->options.sink);
+        if (status != NILAI_OK)
+            return status;
+    }
+    return NILAI_OK;
+}
+
 /* The journals, and the positions with them. */
 static enum nilai_status put_journals(struct nilai_worker *worker)
 {
@@ -326,7 +341,7 @@ static enum nilai_status put_journals(struct nilai_worker *worker)
 static void forget_commit(struct nilai_worker *worker)
 {
     worker->commit_waits = worker->commit_half_lane = false;
-    worker->commit_lane = worker->commit_used = 0;
+    worker->commit_part = worker->commit_lane = worker->commit_used = 0;
 }
 
 /* NILAI_AGAIN: the sink has no room for all of it yet. */
@@ -334,6 +349,8 @@ static enum nilai_status begin_commit(struct nilai_worker *worker)
 {
     NILAI_ASSERT(worker->busy == NULL && !worker->commit_running);
     enum nilai_status status = put_feed(worker);
+    if (status == NILAI_OK)
+        status = put_parts(worker);
     if (status == NILAI_OK)
         status = put_journals(worker);
     worker->commit_waits = status == NILAI_AGAIN;

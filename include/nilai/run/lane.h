@@ -107,7 +107,10 @@ void nilai_lane_position(const struct nilai_lane *lane, struct nilai_position *p
 bool nilai_lane_is_dirty(const struct nilai_lane *lane);
 /* Whether it is, or images of its state ought to be written. */
 bool nilai_lane_wants_commit(struct nilai_lane *lane, int64_t now_ms);
-/* What the journal says of the commit that is about to begin, as nilai_scribe_put_commit. */
+/* What the journal says of the commit that is about to begin, as nilai_scribe_put_part and
+ * nilai_scribe_put_commit. */
+NILAI_MUST_CHECK enum nilai_status nilai_lane_put_part(struct nilai_lane *lane,
+                                                       struct nilai_sink *sink);
 NILAI_MUST_CHECK enum nilai_status nilai_lane_put_journal(struct nilai_lane *lane,
                                                           struct nilai_sink *sink, int64_t now_ms);
 /* What was given to a commit, and that it holds. */

@@ -61,8 +61,11 @@ void nilai_scribe_move(struct nilai_scribe *scribe, uint32_t topic, int64_t offs
 /* Looks after rounds; whether a commit is wanted for the sake of images alone. */
 bool nilai_scribe_is_due(struct nilai_scribe *scribe, int64_t now_ms);
 
-/* Puts the last part of the commit and the images that are due. NILAI_AGAIN: no room in the sink;
- * call it again before anything else. */
+/* Puts the last part of the commit; then only nilai_scribe_put_commit may follow, which does it if
+ * nobody has. NILAI_AGAIN: no room in the sink; call it again before anything else. */
+NILAI_MUST_CHECK enum nilai_status nilai_scribe_put_part(struct nilai_scribe *scribe,
+                                                         struct nilai_sink *sink);
+/* Puts the last part and the images that are due. NILAI_AGAIN: likewise. */
 NILAI_MUST_CHECK enum nilai_status nilai_scribe_put_commit(struct nilai_scribe *scribe,
                                                            struct nilai_sink *sink,
                                                            int64_t now_ms);
