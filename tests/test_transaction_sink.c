@@ -130,6 +130,19 @@ static enum nilai_status put(struct scene *scene, int number)
                                                               .value_size = (size_t)size});
 }
 
+/* Puts so much that the transaction does not wait for its commit any more. */
+static void put_enough(struct scene *scene)
+{
+    static char value[NILAI_TRANSACTION_ENOUGH_BYTES / 2];
+    for (int number = 0; number < 3; number++)
+        CHECK_EQ(nilai_sink_put(scene->sink, &(struct nilai_output){.topic = 0,
+                                                                    .key = "k",
+                                                                    .key_size = 1,
+                                                                    .value = value,
+                                                                    .value_size = sizeof value}),
+                 NILAI_OK);
+}
+
 static void commit(struct scene *scene)
 {
     struct nilai_position position = {.partition = 0, .offsets = {7}, .clock_ms = 1};
@@ -291,7 +304,7 @@ TEST(fencing_by_another_process_differs_from_being_late)
     struct scene scene;
     enum nilai_commit_state state;
     scene_open(&scene);
-    CHECK_EQ(put(&scene, 1), NILAI_OK);
+    put_enough(&scene);
     nanosleep(&(struct timespec){.tv_sec = TIMEOUT_MS / 1000 + 1}, NULL);
     will_answer(&scene, API_ADD_OFFSETS, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
     commit(&scene);
@@ -318,7 +331,7 @@ TEST(a_transaction_is_over_with_the_session)
 {
     struct scene scene;
     scene_open_with(&scene, "session.timeout.ms", SESSION_MS);
-    CHECK_EQ(put(&scene, 1), NILAI_OK);
+    put_enough(&scene);
     nanosleep(&(struct timespec){.tv_sec = SESSION_MS / 1000, .tv_nsec = 500000000}, NULL);
     will_answer(&scene, API_ADD_OFFSETS, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
     commit(&scene);
@@ -349,6 +362,56 @@ TEST(the_journal_goes_where_it_is_told)
     }
     read_topic(&scene, "state", 1, text, sizeof text);
     CHECK_TEXT(text, "b d f h ");
+    scene_close(&scene);
+}
+
+/* Goal: a transaction begins when there is enough for it, or with its commit.
+ * Method: an answer that waits for its first question, before the commit and after. */
+TEST(a_transaction_begins_late)
+{
+    for (int enough = 0; enough < 2; enough++) {
+        struct scene scene;
+        enum nilai_commit_state state;
+        size_t unasked = 0;
+        scene_open(&scene);
+        rd_kafka_mock_broker_push_request_error_rtts(
+            scene.cluster, 1, API_ADD_PARTITIONS, 1, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, 0);
+        CHECK_EQ(put(&scene, 1), NILAI_OK);
+        if (enough)
+            put_enough(&scene);
+        for (int polls = 0; polls < 50; polls++)
+            CHECK_EQ(nilai_sink_poll(scene.sink, 10, &state, &scene.error), NILAI_OK);
+        CHECK_EQ(rd_kafka_mock_broker_error_stack_cnt(scene.cluster, 1, API_ADD_PARTITIONS, &unasked),
+                 RD_KAFKA_RESP_ERR_NO_ERROR);
+        CHECK_EQ(unasked, enough ? 0 : 1);
+        commit(&scene);
+        check_word(&scene, NILAI_COMMIT_DONE);
+        CHECK_EQ(rd_kafka_mock_broker_error_stack_cnt(scene.cluster, 1, API_ADD_PARTITIONS, &unasked),
+                 RD_KAFKA_RESP_ERR_NO_ERROR);
+        CHECK_EQ(unasked, 0);
+        scene_close(&scene);
+    }
+}
+
+/* Goal: a message that no outbox could hold is written, in its place.
+ * Method: one of that size between two others. */
+TEST(a_message_larger_than_the_outbox_is_written)
+{
+    static char value[NILAI_TRANSACTION_OUTBOX_BYTES];
+    struct scene scene;
+    char text[64] = "";
+    scene_open(&scene);
+    CHECK_EQ(put(&scene, 1), NILAI_OK);
+    CHECK_EQ(nilai_sink_put(scene.sink,
+                            &(struct nilai_output){.topic = NILAI_OUTPUT_STATE,
+                                                   .value = value,
+                                                   .value_size = sizeof value}),
+             NILAI_OK);
+    CHECK_EQ(put(&scene, 2), NILAI_OK);
+    commit(&scene);
+    check_word(&scene, NILAI_COMMIT_DONE);
+    read_topic(&scene, "out", 0, text, sizeof text);
+    CHECK_TEXT(text, "1 2 ");
     scene_close(&scene);
 }
 

@@ -10,6 +10,8 @@ static const struct nilai_kafka_fixed preferences[] = {
     {"queue.buffering.max.messages", "200000"},
     {"message.max.bytes", "67108864"}, /* the brokers' own limits decide */
     {"linger.ms", "5"},
+    /* The brokers turn a transaction away for as long as they close the one before: milliseconds. */
+    {"retry.backoff.ms", "10"},
 };
 
 enum { FIXED_MAX = 8 };

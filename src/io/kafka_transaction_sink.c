@@ -22,6 +22,7 @@ enum {
     SEND_OFFSETS_MS = 5000, /* of one call */
     TRANSACTION_MS = 30000, /* at most, if the user says nothing else */
     CLOSE_MAX_MS = 2000,
+    FLUSH_LOOKS_MAX = 100, /* one each millisecond */
     ID_SIZE = 640,
 };
 
@@ -382,6 +383,16 @@ static void take_back(struct transaction_sink *sink, bool may_abort)
         rebuild(sink);
 }
 
+/* Has what is buffered sent now. The end of the transaction does so, too, but waits in steps of 10 ms
+ * for messages of which no reports are wanted. */
+static void flush(struct transaction_sink *sink)
+{
+    for (int looks = 0; looks < FLUSH_LOOKS_MAX && !atomic_load(&sink->closing); looks++) {
+        if (rd_kafka_flush(sink->producer, 1) == RD_KAFKA_RESP_ERR_NO_ERROR)
+            return;
+    }
+}
+
 static void run_commit(struct transaction_sink *sink)
 {
     struct answer answer = {.code = RD_KAFKA_RESP_ERR_NO_ERROR};
@@ -390,6 +401,8 @@ static void run_commit(struct transaction_sink *sink)
     if (!sent && answer.abortable && answer.code == RD_KAFKA_RESP_ERR__STATE)
         sent = attempt(sink, call_send_offsets, &answer);
     rd_kafka_poll(sink->producer, 0); /* what came before does not count */
+    if (sent)
+        flush(sink);
     sink->repeated = false;
     sink->held = sent && attempt(sink, call_commit, &answer);
     rd_kafka_poll(sink->producer, 0);
@@ -549,6 +562,27 @@ static enum nilai_status write_one(struct transaction_sink *sink,
     return refused(sink, output->topic, code);
 }
 
+/* In order, as far as there is room in the library. */
+static void empty_outbox(struct transaction_sink *sink)
+{
+    const struct nilai_output *output;
+    while (!sink->broken && (output = nilai_outbox_first(sink->outbox)) != NULL) {
+        enum nilai_status status = write_one(sink, output);
+        if (status == NILAI_NO_MEMORY)
+            fail(sink, status, sink->id, "out of memory");
+        if (status != NILAI_OK)
+            return;
+        nilai_outbox_pop(sink->outbox);
+    }
+}
+
+/* Whether what is put need not be written yet. */
+static bool is_early(const struct transaction_sink *sink)
+{
+    return !sink->open && !sink->commit_asked
+           && nilai_outbox_bytes(sink->outbox) < NILAI_TRANSACTION_ENOUGH_BYTES;
+}
+
 static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_output *output)
 {
     struct transaction_sink *sink = of(base);
@@ -559,9 +593,11 @@ static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_ou
     /* What is put after a commit was asked for must not get into its transaction. */
     if (sink->broken || sink->abort_asked || sink->commit_asked)
         return NILAI_AGAIN;
-    if (!nilai_outbox_is_empty(sink->outbox))
-        return nilai_outbox_push(sink->outbox, output);
-    return write_one(sink, output);
+    if (is_early(sink) && nilai_outbox_push(sink->outbox, output) == NILAI_OK)
+        return NILAI_OK;
+    empty_outbox(sink);
+    return nilai_outbox_is_empty(sink->outbox) ? write_one(sink, output)
+                                               : nilai_outbox_push(sink->outbox, output);
 }
 
 /* --- Commits ------------------------------------------------------------------------------- */
@@ -595,25 +631,12 @@ static enum nilai_commit_state take_answer(struct transaction_sink *sink)
     return NILAI_COMMIT_DONE;
 }
 
-static void empty_outbox(struct transaction_sink *sink)
-{
-    const struct nilai_output *output;
-    while (!sink->broken && (output = nilai_outbox_first(sink->outbox)) != NULL) {
-        enum nilai_status status = write_one(sink, output);
-        if (status == NILAI_NO_MEMORY)
-            fail(sink, status, sink->id, "out of memory");
-        if (status != NILAI_OK)
-            return;
-        nilai_outbox_pop(sink->outbox);
-    }
-}
-
 /* Begins whatever can be begun now. */
 static enum nilai_commit_state advance(struct transaction_sink *sink)
 {
     if (sink->abort_asked && !sink->open && !sink->broken)
         return end_aborted(sink);
-    if (!sink->abort_asked)
+    if (!sink->abort_asked && !is_early(sink))
         empty_outbox(sink);
     if (sink->failure == NILAI_OK && sink->abort_asked)
         give_job(sink, JOB_ABORT);

@@ -106,6 +106,11 @@ bool nilai_outbox_is_empty(const struct nilai_outbox *outbox)
     return outbox->head == outbox->tail;
 }
 
+size_t nilai_outbox_bytes(const struct nilai_outbox *outbox)
+{
+    return (outbox->tail - outbox->head) * sizeof(union slot);
+}
+
 const struct nilai_output *nilai_outbox_first(struct nilai_outbox *outbox)
 {
     if (nilai_outbox_is_empty(outbox))

@@ -10,6 +10,12 @@
  * thread of the sink's own; what is put meanwhile waits in an outbox (NILAI_AGAIN when that is
  * full) and goes into the next transaction.
  *
+ * A transaction begins late: when there is enough for it, or with the commit. Each partition that a
+ * transaction writes to must be made known to the brokers before. The library collects them for a
+ * millisecond, turning idly all the while (before 2.4), and asks, one question at a time; and while the
+ * brokers still close the transaction before, they have it come again after 20 ms. Written in one
+ * go, most partitions are in one question, and it comes when the last transaction is long over.
+ *
  * What can go wrong, and what is done:
  *
  *   it may pass           the same call again, until transaction.timeout.ms is over
@@ -39,7 +45,10 @@
 
 #include "nilai/io/kafka_sink.h"
 
-enum { NILAI_TRANSACTION_OUTBOX_BYTES = 16 * 1024 * 1024 };
+enum {
+    NILAI_TRANSACTION_OUTBOX_BYTES = 16 * 1024 * 1024,
+    NILAI_TRANSACTION_ENOUGH_BYTES = 2 * 1024 * 1024, /* to begin before the commit */
+};
 
 /* `id` is the transactional id: the same over restarts, and different for every sink at work.
  * Blocks until the brokers have ended what an earlier process with this id left, for at most

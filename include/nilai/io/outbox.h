@@ -23,6 +23,8 @@ void nilai_outbox_destroy(struct nilai_outbox *outbox);
 NILAI_MUST_CHECK enum nilai_status nilai_outbox_push(struct nilai_outbox *outbox,
                                                      const struct nilai_output *output);
 bool nilai_outbox_is_empty(const struct nilai_outbox *outbox);
+/* What the messages in it take. */
+size_t nilai_outbox_bytes(const struct nilai_outbox *outbox);
 /* The oldest message; valid until the next call. NULL: none waits. */
 const struct nilai_output *nilai_outbox_first(struct nilai_outbox *outbox);
 void nilai_outbox_pop(struct nilai_outbox *outbox);
