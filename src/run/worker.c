@@ -398,12 +398,25 @@ static enum nilai_status poll_sink(struct nilai_worker *worker, int timeout_ms)
     return NILAI_OK;
 }
 
-static enum nilai_status commit_if_due(struct nilai_worker *worker)
+/* Has the worker come back when a commit will be due. */
+static void await_commit(const struct nilai_worker *worker, int64_t *wake_ms)
 {
-    if (worker->busy != NULL || worker->commit_running
-        || (!worker->commit_waits && (!is_commit_due(worker) || worker->read_now)))
+    int64_t due_ms = worker->committed_at_ms + worker->options.config->commit_interval_ms;
+    if (due_ms > worker->now_ms && due_ms < *wake_ms && is_dirty(worker))
+        *wake_ms = due_ms;
+}
+
+static enum nilai_status commit_if_due(struct nilai_worker *worker, int64_t *wake_ms)
+{
+    if (worker->busy != NULL || worker->commit_running)
         return NILAI_OK;
-    return begin_commit(worker);
+    if (!worker->commit_waits && (!is_commit_due(worker) || worker->read_now)) {
+        await_commit(worker, wake_ms);
+        return NILAI_OK;
+    }
+    enum nilai_status status = begin_commit(worker);
+    /* What was asked for begins with the sink's next poll. */
+    return status == NILAI_OK && worker->commit_running ? poll_sink(worker, 0) : status;
 }
 
 /* One step towards everything being published and committed; true: it is, or cannot be. */
@@ -770,7 +783,7 @@ static enum nilai_status work(struct nilai_worker *worker, int64_t *wake_ms)
     if (status == NILAI_OK && !worker->commit_waits)
         status = pump(worker, wake_ms);
     if (status == NILAI_OK)
-        status = commit_if_due(worker);
+        status = commit_if_due(worker, wake_ms);
     if (status == NILAI_OK || status == NILAI_AGAIN)
         status = survey_if_due(worker);
     return status;
