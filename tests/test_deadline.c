@@ -227,7 +227,8 @@ static int64_t search_by_halving(const struct halving *halving, int64_t after_s,
 }
 
 /* Goal: guesses make the search fast, not wrong. Method: random customers and parameters, whatever
- * band they may be in; the same by halving alone, to the second, whether the limit is near or far. */
+ * band they may be in; the same by halving alone, to the second, whether the limit is near or far, and
+ * again from each of several seconds just before, where what a second adds is inferred. */
 TEST(guessing_finds_what_halving_finds)
 {
     uint64_t seed = test_seed(7), found[NILAI_BANDS] = {0}, never = 0;
@@ -259,6 +260,11 @@ TEST(guessing_finds_what_halving_finds)
         const struct halving halving = {&curve, band};
         int64_t expected = search_by_halving(&halving, after_s, limit_s);
         CHECK_EQ(nilai_deadline_search(&curve, band, &terms, after_s, limit_s), expected);
+        for (int64_t from_s = expected - 1;
+             expected != NILAI_NEVER_S && from_s > after_s && from_s >= expected - 20; from_s -= 3) {
+            struct nilai_terms near = nilai_risk_terms(&curve, from_s * 1000);
+            CHECK_EQ(nilai_deadline_search(&curve, band, &near, from_s, limit_s), expected);
+        }
         found[band] += expected != NILAI_NEVER_S;
         never += expected == NILAI_NEVER_S;
     }
