@@ -254,7 +254,7 @@ TEST(a_storm_of_timers_comes_in_bounded_steps)
  * in each step. */
 TEST(timers_that_bring_nothing_come_in_bounded_steps)
 {
-    enum { MANY = 2000, WAKES_MOST = 256 };
+    enum { MANY = 2000, WAKES_MOST = 128 };
     static struct nilai_effects effects;
     struct nilai_model model = default_model();
     struct nilai_partition *partition = open_partition(&model, false);

@@ -12,7 +12,7 @@
 
 enum {
     BATCH = 32,       /* events whose memory is fetched ahead together */
-    WORK_MAX = 256,   /* events applied and timers looked at in one step, some microseconds each */
+    WORK_MAX = 128,   /* events applied and timers looked at in one step, some microseconds each */
     ERASED_MAX = 1024, /* ids of erased customers that wait for the feed */
     ERASED_SHARE = 16, /* remembered erasures take at most this part of the memory limit */
     ERASED_ENTRY_BYTES = 128,

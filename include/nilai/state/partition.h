@@ -85,8 +85,8 @@ void nilai_partition_destroy(struct nilai_partition *partition);
 /* The turn before must be done. */
 void nilai_partition_begin(struct nilai_partition *partition, const struct nilai_turn *turn);
 
-/* Empties `effects`, works until it is full, the turn is done (*done), or some hundreds of events
- * and timers were looked at: a step is a millisecond or two, and may bring nothing.
+/* Empties `effects`, works until it is full, the turn is done (*done), or some hundred events
+ * and timers were looked at: a step is a millisecond, and may bring nothing.
  * NILAI_FULL: state.memory_max is reached, NILAI_NO_MEMORY: the system's memory is;
  * nothing of the event at hand was applied, the partition can only be destroyed. */
 NILAI_MUST_CHECK enum nilai_status nilai_partition_step(struct nilai_partition *partition,
