@@ -1,8 +1,8 @@
 """How much of what librdkafka can take the whole service leaves, measured on a backlog.
 
   drain          the input taken with the service's own settings, looked at and dropped: the limit
-  slow           the same by an application that is half as fast as that, to see whether it ever waits
-                 for input that the broker has
+  slow           the same by an application that is busy with each message for twice as long as that
+                 takes, to see whether it ever waits for input that the broker has
   naive          the same job written straightforwardly: poll, msgpack_unpack_next, a hash table
                  of chains under a lock, one produce a change
   no-durability  the service without a journal, with commits as rare as may be
@@ -95,7 +95,7 @@ class Scene:
             return call("bench_drain", *emulated, settings=settings)
         if variant == "slow":
             answer = call("bench_drain", "--busy", self.busy_ns, *emulated, settings=settings)
-            return answer | {"busy_share": self.busy_ns * self.events / answer["seconds"] * 1e-9}
+            return answer | {"work_share": answer["cpu_work_ns"] / answer["seconds"] * 1e-9}
         if variant == "naive":
             return call("bench_naive", "--changes-per-event", self.changes / self.events,
                         settings={name: settings[name] for name in
@@ -172,8 +172,8 @@ def summary(rounds):
         values = [r[f"cpu_{role}_ns"] + (r["cpu_ended_ns"] if role == "work" else 0)
                   for r in rounds]
         result[f"cpu_{role}_ns"] = spread([value / events for value in values])
-    if "busy_share" in rounds[0]:
-        result["busy_share"] = spread([r["busy_share"] for r in rounds])
+    if "work_share" in rounds[0]:
+        result["work_share"] = spread([r["work_share"] for r in rounds])
     if rounds[0].get("customers"):
         result["rss_per_customer"] = spread([r["rss_max_bytes"] / r["customers"] for r in rounds])
         result["customers"] = rounds[0]["customers"]
@@ -212,8 +212,8 @@ def print_scene(result):
         print(f"  CPU an event, {name}: {ratio['median']:.2f} "
               f"({ratio['least']:.2f} to {ratio['most']:.2f})")
     if "slow" in result["variants"]:
-        share = result["variants"]["slow"]["busy_share"]
-        print(f"  slow application, rate to its own: {share['median']:.3f} "
+        share = result["variants"]["slow"]["work_share"]
+        print(f"  slow application, rate to that of working all the time: {share['median']:.3f} "
               f"({share['least']:.3f} to {share['most']:.3f})")
     print(f"  the load: {loaded['events'] / loaded['seconds']:,.0f} events/s, "
           f"{loaded['events'] / loaded['cpu_s']:,.0f} a CPU second", flush=True)

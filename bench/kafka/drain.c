@@ -8,8 +8,8 @@
  * no offsets are committed. It ends at the ends that the topics have when it starts.
  *
  * With --busy it stands for an application that is slower than the fetcher: each message keeps it busy
- * for so long. Its own rate is one message in that time; what it loses of it, it waited for input that
- * was there, in the broker.
+ * for so long. Where its thread does not work all the time, it waited for input that was there, in the
+ * broker.
  */
 #include <stdio.h>
 #include <stdlib.h>
