@@ -80,10 +80,10 @@ class Network(Faults):
     def test_a_slow_broker_slows_the_reader_and_nothing_is_dropped(self):
         scene = self.live_scene("slow")
         self.fill_live(scene, 200000)
+        self.proxy.answers.delay_s = 0.25  # from the start: it would not take a second otherwise
+        self.proxy.requests.bytes_per_s = 150000
         process = self.launch(scene, "one")
         self.wait_for_progress(scene)
-        self.proxy.answers.delay_s = 0.25
-        self.proxy.requests.bytes_per_s = 150000
         self.pause(12, 12)
         self.check_alive()
         left = self.ends(scene) - self.committed_sum(scene)
