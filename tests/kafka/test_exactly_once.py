@@ -123,7 +123,8 @@ class ExactlyOnce(test_run.Run):
         scene.create_inputs(partitions)
         self.check_ended(scene.run(
             "--events", str(EVENTS), "--customers", "9000", "--seed", str(SEED % 1000 + 1),
-            "--late", "0.02", "--duplicate", "0.02", "--bad", "0.02", command="loadgen"))
+            "--late", "0.02", "--duplicate", "0.02", "--bad", "0.02", command="loadgen",
+            kafka__batch__num__messages="30"))
 
     # --- Claims -----------------------------------------------------------------------------
 
