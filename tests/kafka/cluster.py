@@ -71,15 +71,18 @@ class Secure(NamedTuple):
 
 
 class Cluster:
-    """`nodes` brokers. `properties` are added to every server.properties and win over ours.
+    """`nodes` brokers. `properties` are added to every server.properties and win over ours,
+    `environment` to what every node finds in its environment.
 
     `sasl` = (user, password) adds a second listener, `sasl_bootstrap`, with SASL/PLAIN.
     `secure` adds a listener, `secure_bootstrap`, with SCRAM over TLS, and an authorizer: who
     comes that way may do only what an ACL allows. Who comes to `bootstrap` may do all.
     """
 
-    def __init__(self, nodes=1, properties=None, heap_mb=384, sasl=None, secure=None):
+    def __init__(self, nodes=1, properties=None, heap_mb=384, sasl=None, secure=None,
+                 environment=None):
         self.properties = dict(properties or {})
+        self.environment = dict(environment or {})
         self.heap_mb = heap_mb
         self.sasl = sasl
         self.secure = secure
@@ -250,7 +253,8 @@ class Cluster:
         with open(node.log, "ab") as log:
             node.process = subprocess.Popen(
                 java(self.heap_mb) + ["kafka.Kafka", str(node.config)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env=os.environ | self.environment)
         (node.directory / "pid").write_text(str(node.process.pid))
 
     @staticmethod
