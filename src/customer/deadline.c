@@ -349,17 +349,36 @@ static double days_ahead(const struct search *search, const struct nilai_terms *
     return search->band == NILAI_BAND_HIGH && gap > 0 && gap < ahead ? gap : ahead;
 }
 
-/* The same, of a change that is known to be between `from` and `to`. */
+/* Days from `from` until eta crosses a threshold, by its course at `at`. */
+static double days_by_course(const struct nilai_curve *curve, const struct nilai_terms *from,
+                             const struct nilai_terms *at, double target)
+{
+    return at->silence.days - from->silence.days
+           + days_to(at, at->eta, slope_at(curve, at), target);
+}
+
+/* The same where it is known to be on the other side at `to`: by its course at the nearer end, or at
+ * the other, where that leads astray. */
+static double days_to_crossing(const struct nilai_curve *curve, const struct nilai_terms *from,
+                               const struct nilai_terms *to, double target)
+{
+    bool first = fabs(from->eta - target) < fabs(to->eta - target);
+    double most = to->silence.days - from->silence.days;
+    double days = days_by_course(curve, from, first ? from : to, target);
+    if (days >= 0 && days <= most)
+        return days;
+    days = days_by_course(curve, from, first ? to : from, target);
+    return days >= 0 && days <= most ? days : most / 2;
+}
+
+/* Days from a point until the next change, which is known to be between `from` and `to`. */
 static double days_between(const struct search *search, const struct nilai_terms *from,
                            const struct nilai_terms *to, bool above)
 {
     const struct nilai_curve *curve = search->curve;
-    double target = threshold(search, above), days = to->silence.days - from->silence.days;
-    if ((from->eta >= target) != (to->eta >= target)) {
-        bool first = fabs(from->eta - target) < fabs(to->eta - target);
-        const struct nilai_terms *near = first ? from : to;
-        return (first ? 0 : days) + days_to(near, near->eta, slope_at(curve, near), target);
-    }
+    double target = threshold(search, above);
+    if ((from->eta >= target) != (to->eta >= target))
+        return days_to_crossing(curve, from, to, target);
     if (above)
         return days_to_gap(curve, from);
     return days_to(from, nilai_risk_service(from), service_slope_at(curve->model, from),
