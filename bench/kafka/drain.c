@@ -122,8 +122,10 @@ static uint64_t sum_of(const void *bytes, size_t size)
 
 static void keep_busy(uint64_t ns)
 {
-    uint64_t until_ns = ns > 0 ? nilai_clock_monotonic_ns() + ns : 0;
-    while (ns > 0 && nilai_clock_monotonic_ns() < until_ns) {
+    if (ns == 0)
+        return;
+    uint64_t until_ns = nilai_clock_monotonic_ns() + ns;
+    while (nilai_clock_monotonic_ns() < until_ns) {
     }
 }
 

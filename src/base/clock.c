@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "nilai/base/decimal.h"
+
 #define DAY_MS INT64_C(86400000)
 
 static uint64_t read_ns(clockid_t id)
@@ -65,12 +67,6 @@ static struct date date_of(uint32_t day_since_1970)
     };
 }
 
-static void put_digits(char *text, int count, uint32_t value)
-{
-    for (; count > 0; count--, value /= 10)
-        text[count - 1] = (char)('0' + value % 10);
-}
-
 void nilai_clock_format(int64_t ms, char text[static NILAI_CLOCK_TEXT_SIZE])
 {
     NILAI_ASSERT(ms >= 0 && ms <= NILAI_TIME_MAX_MS);
@@ -78,13 +74,13 @@ void nilai_clock_format(int64_t ms, char text[static NILAI_CLOCK_TEXT_SIZE])
     uint32_t of_day_ms = (uint32_t)(ms % DAY_MS), of_day_s = of_day_ms / 1000;
     static const char form[] = "0000-00-00T00:00:00.000Z";
     memcpy(text, form, sizeof form);
-    put_digits(text, 4, date.year);
-    put_digits(text + 5, 2, date.month);
-    put_digits(text + 8, 2, date.day);
-    put_digits(text + 11, 2, of_day_s / 3600);
-    put_digits(text + 14, 2, of_day_s / 60 % 60);
-    put_digits(text + 17, 2, of_day_s % 60);
-    put_digits(text + 20, 3, of_day_ms % 1000);
+    nilai_decimal_digits(date.year, 4, text);
+    nilai_decimal_digits(date.month, 2, text + 5);
+    nilai_decimal_digits(date.day, 2, text + 8);
+    nilai_decimal_digits(of_day_s / 3600, 2, text + 11);
+    nilai_decimal_digits(of_day_s / 60 % 60, 2, text + 14);
+    nilai_decimal_digits(of_day_s % 60, 2, text + 17);
+    nilai_decimal_digits(of_day_ms % 1000, 3, text + 20);
 }
 
 static enum nilai_status parse_integer(const char *text, int64_t *ms)

@@ -33,6 +33,12 @@ static uint64_t magnitude_of(int64_t value)
     return value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 }
 
+void nilai_decimal_digits(uint64_t value, uint32_t count, char *text)
+{
+    for (; count > 0; value /= 10)
+        text[--count] = (char)('0' + value % 10);
+}
+
 size_t nilai_decimal_integer(int64_t value, char text[static NILAI_DECIMAL_INTEGER_SIZE])
 {
     char digits[2 * (DIGITS_MAX + 2)], *end = digits + DIGITS_MAX;

@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include "nilai/base/clock.h"
+#include "nilai/base/decimal.h"
 #include "nilai/run/random.h"
 
 enum {
     ID_SIZE = 17,       /* "e3fa9c-0000000001" */
     SERIAL_DIGITS = 10, /* hexadecimal */
-    MONEY_SIZE = 24,
     DEEP_LEVELS = NILAI_EVENT_DEPTH_MAX + 1,
 };
 static const int64_t HOUR_MS = 3600000, MONTH_MS = INT64_C(30) * 86400000;
@@ -79,12 +79,6 @@ static bool happens(struct writer *writer, uint32_t of_16)
     return roll(writer, 4) < of_16;
 }
 
-static void put_decimal(char *text, uint32_t digits, uint64_t value)
-{
-    for (uint32_t i = digits; i > 0; i--, value /= 10)
-        text[i - 1] = (char)('0' + value % 10);
-}
-
 /* Ids and customers are most of an event's digits. Eight at a time: value is cut in halves, each of
  * them in halves again, all in the lanes of one number, whose lowest is the first digit. */
 static void put_decimal_8(char *text, uint32_t value)
@@ -101,7 +95,7 @@ static void put_decimal_8(char *text, uint32_t value)
 
 static void put_decimal_10(char *text, uint32_t value)
 {
-    put_decimal(text, 2, value / 100000000);
+    nilai_decimal_digits(value / 100000000, 2, text);
     put_decimal_8(text + 2, value % 100000000);
 }
 
@@ -267,14 +261,8 @@ static void write_money(struct writer *writer, enum field field, uint64_t cents,
         write_real(writer, field, (double)cents / 100);
         return;
     }
-    char text[MONEY_SIZE];
-    uint32_t digits = 1;
-    for (uint64_t rest = cents / 1000; rest > 0; rest /= 10)
-        digits++;
-    put_decimal(text, digits, cents / 100);
-    text[digits] = '.';
-    put_decimal(text + digits + 1, 2, cents % 100);
-    write_text(writer, field, text, digits + 3);
+    char text[NILAI_DECIMAL_INTEGER_SIZE];
+    write_text(writer, field, text, nilai_decimal_scaled((int64_t)cents, 2, text));
 }
 
 static void write_amount(struct writer *writer, uint64_t cents, bool as_text)
@@ -395,7 +383,8 @@ static void write_purchase(struct writer *writer)
     if (has_items)
         write_items(writer, cents);
     if (has_referrer)
-        write_customer(writer, REFERRER, (writer->fact->customer + roll(writer, 8)) % writer->style->customers);
+        write_customer(writer, REFERRER,
+                       (writer->fact->customer + roll(writer, 8)) % writer->style->customers);
 }
 
 static void write_refund(struct writer *writer)
@@ -420,7 +409,7 @@ static void write_ticket_id(struct writer *writer)
     text[0] = 't';
     put_decimal_10(text + 1, writer->fact->customer);
     text[1 + NILAI_FACT_CUSTOMER_DIGITS] = '-';
-    put_decimal(text + 2 + NILAI_FACT_CUSTOMER_DIGITS, 5, writer->fact->ticket);
+    nilai_decimal_digits(writer->fact->ticket, 5, text + 2 + NILAI_FACT_CUSTOMER_DIGITS);
     write_text(writer, TICKET, text, sizeof text);
 }
 

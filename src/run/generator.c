@@ -316,11 +316,10 @@ enum nilai_status nilai_generator_create(const struct nilai_generator_options *o
     struct nilai_population_options inner = population_options(options);
     status = nilai_population_create(&inner, &generator->population, error);
     if (status == NILAI_OK) {
+        bool has_stencils = options->style.format == NILAI_FORMAT_MSGPACK;
         generator->encoder = nilai_encoder_create(options->style.format);
-        if (options->style.format == NILAI_FORMAT_MSGPACK)
-            generator->stencils = nilai_fact_stencils_create();
-        if (generator->encoder == NULL
-            || (options->style.format == NILAI_FORMAT_MSGPACK && generator->stencils == NULL))
+        generator->stencils = has_stencils ? nilai_fact_stencils_create() : NULL;
+        if (generator->encoder == NULL || (has_stencils && generator->stencils == NULL))
             status = nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     }
     if (status != NILAI_OK) {

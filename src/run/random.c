@@ -152,26 +152,46 @@ static bool is_under(struct nilai_random *random, double at_edge, double at_next
     return at_edge + nilai_random_uniform(random) * (at_next_edge - at_edge) < at_x;
 }
 
+/* From below the decreasing density: a magnitude, and in `bits` what its sign may be taken from.
+ * `tail` draws what lies beyond a point. */
+static inline __attribute__((always_inline)) double
+draw(struct nilai_random *random, const double edges[LAYERS + 1], double (*density)(double x),
+     double (*tail)(struct nilai_random *random, double from), uint64_t *bits)
+{
+    for (;;) {
+        *bits = nilai_random_next(random);
+        uint32_t layer = layer_of(*bits);
+        const double *edge = &edges[layer];
+        double x = nilai_random_unit(*bits) * edge[0];
+        if (NILAI_LIKELY(x < edge[1]))
+            return x;
+        if (layer == 0)
+            return tail(random, edge[1]);
+        if (is_under(random, density(edge[0]), density(edge[1]), density(x)))
+            return x;
+    }
+}
+
 static double exponential_density(double x)
 {
     return nilai_random_exp(-x);
 }
 
+/* What is beyond a point is as it was before it. */
+static double exponential_tail(struct nilai_random *random, double from)
+{
+    return from - nilai_random_ln(nilai_random_uniform(random));
+}
+
 double nilai_random_exponential(struct nilai_random *random)
 {
-    for (;;) {
-        uint64_t bits = nilai_random_next(random);
-        uint32_t layer = layer_of(bits);
-        const double *edge = &exponential_edges[layer];
-        double x = nilai_random_unit(bits) * edge[0];
-        if (NILAI_LIKELY(x < edge[1]))
-            return x;
-        if (layer == 0) /* what is beyond a point is as it was before it */
-            return edge[1] - nilai_random_ln(nilai_random_uniform(random));
-        if (is_under(random, exponential_density(edge[0]), exponential_density(edge[1]),
-                     exponential_density(x)))
-            return x;
-    }
+    uint64_t bits;
+    return draw(random, exponential_edges, exponential_density, exponential_tail, &bits);
+}
+
+static double normal_density(double x)
+{
+    return nilai_random_exp(-0.5 * x * x);
 }
 
 /* Marsaglia 1964. */
@@ -185,25 +205,11 @@ static double normal_tail(struct nilai_random *random, double from)
     return from + x;
 }
 
-static double normal_density(double x)
-{
-    return nilai_random_exp(-0.5 * x * x);
-}
-
 double nilai_random_normal(struct nilai_random *random)
 {
-    for (;;) {
-        uint64_t bits = nilai_random_next(random);
-        uint32_t layer = layer_of(bits);
-        const double *edge = &normal_edges[layer];
-        double x = nilai_random_unit(bits) * edge[0];
-        if (NILAI_LIKELY(x < edge[1]))
-            return sign_of(bits) * x;
-        if (layer == 0)
-            return sign_of(bits) * normal_tail(random, edge[1]);
-        if (is_under(random, normal_density(edge[0]), normal_density(edge[1]), normal_density(x)))
-            return sign_of(bits) * x;
-    }
+    uint64_t bits;
+    double x = draw(random, normal_edges, normal_density, normal_tail, &bits);
+    return sign_of(bits) * x;
 }
 
 static double worst_layer(const double edges[LAYERS + 1], double (*density)(double x), double tail)

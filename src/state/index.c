@@ -134,15 +134,8 @@ void nilai_index_prefetch(const struct nilai_index *index, uint64_t hash)
 void nilai_index_seek(const struct nilai_index *index, uint64_t hash,
                       struct nilai_index_cursor *cursor)
 {
-    uint32_t tag = tag_of(hash);
-    const struct nilai_index_segment *segment = locate(index, tag);
-
-    *cursor = (struct nilai_index_cursor){
-        .index = index,
-        .segment = segment,
-        .tag = tag,
-        .version = __atomic_load_n(&segment->version, __ATOMIC_ACQUIRE),
-    };
+    nilai_index_seek_own(index, hash, cursor);
+    cursor->version = __atomic_load_n(&cursor->segment->version, __ATOMIC_ACQUIRE);
 }
 
 void nilai_index_seek_own(const struct nilai_index *index, uint64_t hash,

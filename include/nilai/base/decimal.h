@@ -2,7 +2,7 @@
  * decimal.h - numbers as decimal text, byte for byte what printf writes, at a tenth of its cost:
  * a published change holds a dozen of them.
  *
- * All texts are terminated; the results are their lengths. Pure; thread: any.
+ * All texts but bare digits are terminated; the results are their lengths. Pure; thread: any.
  */
 #ifndef NILAI_BASE_DECIMAL_H
 #define NILAI_BASE_DECIMAL_H
@@ -14,6 +14,9 @@ enum {
     NILAI_DECIMAL_FIXED_SIZE = 352,  /* "-", 309 digits, ".", decimals, and room */
     NILAI_DECIMAL_PLACES_MAX = 4,
 };
+
+/* The last `count` digits of the value, with zeros before it; not terminated. */
+void nilai_decimal_digits(uint64_t value, uint32_t count, char *text);
 
 /* "%" PRId64. */
 size_t nilai_decimal_integer(int64_t value, char text[static NILAI_DECIMAL_INTEGER_SIZE]);

@@ -27,7 +27,8 @@ struct nilai_explain_facts {
 enum { NILAI_EXPLAIN_SIZE = 192 };
 
 /* One short sentence, terminated; returns its length. */
-size_t nilai_explain_reason(const struct nilai_reason *reason, const struct nilai_explain_facts *facts,
-                          char text[static NILAI_EXPLAIN_SIZE]);
+size_t nilai_explain_reason(const struct nilai_reason *reason,
+                            const struct nilai_explain_facts *facts,
+                            char text[static NILAI_EXPLAIN_SIZE]);
 
 #endif

@@ -3,8 +3,9 @@
  *
  * One timer at most per record number, in whole seconds; arm moves it. Times reach to the last
  * second of the year 9999, and jumps of any length cost no more than the timers they meet
- * (empty slots are skipped by bitmap); a single call costs no more than a few of them. Memory is allocated as numbers grow and bounded by them:
- * 13 bytes a number. Arming later than before is the cheap case.
+ * (empty slots are skipped by bitmap); a single call costs no more than a few of them. Memory is
+ * allocated as numbers grow and bounded by them: 13 bytes a number. Arming later than before is the
+ * cheap case.
  *
  * Thread: the partition's writer.
  */
