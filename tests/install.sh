@@ -17,7 +17,6 @@ library:libuv|libuv1-dev
 library:yajl|libyajl-dev
 library:yaml-0.1|libyaml-dev
 library:libxxhash|libxxhash-dev
-library:liblz4|liblz4-dev
 library:jemalloc|libjemalloc-dev
 header:msgpack.h|libmsgpack-c-dev libmsgpack-dev
 '

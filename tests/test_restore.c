@@ -103,13 +103,10 @@ static void pen_commit_early(struct pen *pen, int turns)
 static void pen_image(struct pen *pen, const struct nilai_partition *state, uint32_t chunk,
                       uint64_t turn)
 {
-    struct nilai_buffer scratch, record;
-    nilai_buffer_init(&scratch, 1 << 20);
+    struct nilai_buffer record;
     nilai_buffer_init(&record, NILAI_JOURNAL_SIZE_MAX);
-    nilai_image_write_customers(state, chunk, turn, DESK_INPUTS, pen->parts.head.writer, &scratch,
-                                &record);
+    nilai_image_write_customers(state, chunk, turn, DESK_INPUTS, pen->parts.head.writer, &record);
     journal_append(pen->journal, record.data, record.size);
-    nilai_buffer_fini(&scratch);
     nilai_buffer_fini(&record);
 }
 

@@ -46,15 +46,12 @@ static struct seen look(const struct journal *journal, int64_t offset)
         seen.floor = item.floor;
         return seen;
     }
-    struct nilai_buffer scratch;
     struct nilai_image image;
-    nilai_buffer_init(&scratch, 1 << 20);
     if (head.kind == NILAI_JOURNAL_CUSTOMERS)
-        CHECK_EQ(nilai_image_open_customers(&image, body, &scratch), NILAI_OK);
+        CHECK_EQ(nilai_image_open_customers(&image, body), NILAI_OK);
     else
         CHECK_EQ(nilai_image_open_erasures(&image, body), NILAI_OK);
     seen.turn = image.turn;
-    nilai_buffer_fini(&scratch);
     return seen;
 }
 

@@ -1,7 +1,7 @@
 #include "nilai/state/wire.h"
 #include "test.h"
 
-enum { ITEMS = 4000 };
+enum { ITEMS = 4000, WORDS = 8 };
 
 /* A number of any magnitude. */
 static uint64_t random_number(uint64_t *seed)
@@ -11,15 +11,15 @@ static uint64_t random_number(uint64_t *seed)
 }
 
 struct item {
-    int kind; /* 0: 8 bits, 1: 64, 2: unsigned, 3: signed, 4: text */
-    uint64_t value;
+    int kind; /* 0: 8 bits, 1: 64, 2: unsigned, 3: signed, 4: text, 5: words */
+    uint64_t value, words[WORDS];
     char text[256];
     struct nilai_text view;
 };
 
 static void put(struct nilai_buffer *buffer, struct item *item, uint64_t *seed)
 {
-    item->kind = (int)(next_random(seed) % 5);
+    item->kind = (int)(next_random(seed) % 6);
     item->value = random_number(seed);
     switch (item->kind) {
     case 0:
@@ -35,6 +35,11 @@ static void put(struct nilai_buffer *buffer, struct item *item, uint64_t *seed)
         item->value = next_random(seed) % 2 ? ~item->value : item->value;
         nilai_wire_put_signed(buffer, (int64_t)item->value);
         break;
+    case 5:
+        for (int at = 0; at < WORDS; at++)
+            item->words[at] = next_random(seed) % 3 ? random_number(seed) : 0;
+        nilai_wire_put_words(buffer, item->words, WORDS);
+        break;
     default:
         item->view = (struct nilai_text){item->text, (uint32_t)(next_random(seed) % 256)};
         for (uint32_t at = 0; at < item->view.size; at++)
@@ -46,6 +51,7 @@ static void put(struct nilai_buffer *buffer, struct item *item, uint64_t *seed)
 static bool take_same(struct nilai_wire *wire, const struct item *item)
 {
     struct nilai_text text;
+    uint64_t words[WORDS];
     switch (item->kind) {
     case 0:
         return nilai_wire_take_8(wire) == (uint8_t)item->value;
@@ -55,6 +61,9 @@ static bool take_same(struct nilai_wire *wire, const struct item *item)
         return nilai_wire_take_unsigned(wire) == item->value;
     case 3:
         return nilai_wire_take_signed(wire) == (int64_t)item->value;
+    case 5:
+        nilai_wire_take_words(wire, words, WORDS);
+        return memcmp(words, item->words, sizeof words) == 0;
     default:
         text = nilai_wire_take_text(wire);
         return text.size == item->view.size && memcmp(text.data, item->text, text.size) == 0;
@@ -107,6 +116,9 @@ TEST(numbers_have_the_bytes_that_are_drawn)
     nilai_buffer_clear(&buffer);
     nilai_wire_put_text(&buffer, (struct nilai_text){"abc", 3});
     check_bytes(&buffer, "\x03" "abc", 4);
+    nilai_buffer_clear(&buffer);
+    nilai_wire_put_words(&buffer, (uint64_t[]){0, 1, 0x300, UINT64_MAX}, 4);
+    check_bytes(&buffer, "\x10\x82\x01\x00\x03\xff\xff\xff\xff\xff\xff\xff\xff", 13);
     nilai_buffer_fini(&buffer);
 }
 
@@ -130,6 +142,10 @@ TEST(a_failure_sticks)
     CHECK(fails("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 11, 2));
     CHECK(fails("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 10, 3));
     CHECK(fails("\3ab", 3, 4));
+    CHECK(fails("\1\0\0", 3, 5)); /* of sizes there are four bytes */
+    CHECK(fails("\x21\0\0\0\1\2", 6, 5));
+    CHECK(fails("\0\0\0\x09" "123456789", 13, 5)); /* nine bytes */
+    CHECK(fails("\x90\0\0\0" "123456789", 13, 5));
     struct nilai_wire wire = nilai_wire_of("abc", 3);
     CHECK(nilai_wire_take(&wire, SIZE_MAX) == NULL && wire.failed);
     CHECK(nilai_wire_take(&wire, 0) == NULL);

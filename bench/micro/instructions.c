@@ -395,7 +395,7 @@ static bool all_written(void)
     return answer == CHANGES;
 }
 
-static struct nilai_buffer scratch, records[CUSTOMERS / NILAI_CHUNK_CUSTOMERS + 1];
+static struct nilai_buffer records[CUSTOMERS / NILAI_CHUNK_CUSTOMERS + 1];
 static uint32_t chunk_count;
 
 static void open_images(void)
@@ -403,7 +403,6 @@ static void open_images(void)
     open_subjects();
     chunk_count = (subject_count + NILAI_CHUNK_CUSTOMERS - 1) / NILAI_CHUNK_CUSTOMERS;
     bench_must(chunk_count <= NILAI_ARRAY_LEN(records), "there is room");
-    nilai_buffer_init(&scratch, 1 << 20);
     for (uint32_t chunk = 0; chunk < chunk_count; chunk++)
         nilai_buffer_init(&records[chunk], NILAI_JOURNAL_SIZE_MAX);
 }
@@ -411,7 +410,7 @@ static void open_images(void)
 static uint32_t write_images(void)
 {
     for (uint32_t chunk = 0; chunk < chunk_count; chunk++) {
-        nilai_image_write_customers(partition, chunk, 2, 1, 2, &scratch, &records[chunk]);
+        nilai_image_write_customers(partition, chunk, 2, 1, 2, &records[chunk]);
         answer += records[chunk].status == NILAI_OK;
     }
     return subject_count;
@@ -438,7 +437,7 @@ static uint32_t read_images(void)
         struct nilai_image_customer customer;
         if (nilai_journal_open(records[chunk].data, records[chunk].size, &head, &body, NULL)
                 != NILAI_OK
-            || nilai_image_open_customers(&image, body, &scratch) != NILAI_OK)
+            || nilai_image_open_customers(&image, body) != NILAI_OK)
             return 0;
         while (nilai_image_next_customer(&image, &model, &customer) == NILAI_OK)
             answer++;

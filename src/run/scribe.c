@@ -212,7 +212,7 @@ static enum nilai_status make_image(struct nilai_scribe *scribe)
     scribe->imaging = true;
     if (image.customers) {
         nilai_image_write_customers(options->state, image.part, turn, options->inputs,
-                                    options->writer, &scribe->scratch, &scribe->image);
+                                    options->writer, &scribe->image);
         return nilai_floors_imaged(floors, image.part, turn);
     }
     scribe->more = nilai_image_write_erasures(options->state, image.part, scribe->told, turn,

@@ -56,7 +56,6 @@ struct mark {
 struct nilai_restore {
     struct nilai_restore_options options;
     struct nilai_restored result;
-    struct nilai_buffer scratch;
 
     /* Reading. */
     struct segments segments; /* of closed commits, after the floor */
@@ -133,7 +132,6 @@ struct nilai_restore *nilai_restore_create(const struct nilai_restore_options *o
     if (restore == NULL)
         return NULL;
     restore->options = *options;
-    nilai_buffer_init(&restore->scratch, NILAI_IMAGE_SCRATCH);
     return restore;
 }
 
@@ -143,7 +141,6 @@ void nilai_restore_destroy(struct nilai_restore *restore)
         return;
     segments_fini(&restore->segments);
     segments_fini(&restore->open);
-    nilai_buffer_fini(&restore->scratch);
     free(restore->writers);
     free(restore->erasures);
     free(restore->held);
@@ -663,7 +660,7 @@ static enum nilai_status take_image(struct nilai_restore *restore,
     if (!restore->result.found || head->writer != restore->result.writer)
         return NILAI_OK;
     enum nilai_status status
-        = customers ? nilai_image_open_customers(&image, body, &restore->scratch)
+        = customers ? nilai_image_open_customers(&image, body)
                     : nilai_image_open_erasures(&image, body);
     if (status != NILAI_OK)
         return image_error(status, error);

@@ -9,7 +9,7 @@
 
 #include "nilai/base/clock.h"
 
-enum { EVENTS = 60, LITERALS = 15 };
+enum { EVENTS = 60 };
 
 static struct nilai_model model;
 
@@ -17,33 +17,6 @@ static void put_16(FILE *file, size_t value)
 {
     fputc((int)(value & 0xff), file);
     fputc((int)(value >> 8), file);
-}
-
-/* A packed image as one run of literals: bytes that a fuzzer can change. */
-static void unpack(struct nilai_buffer *made, const struct nilai_journal_head *head,
-                   struct nilai_wire body)
-{
-    struct nilai_buffer scratch;
-    struct nilai_image image;
-    nilai_buffer_init(&scratch, 1 << 20);
-    CHECK_EQ(nilai_image_open_customers(&image, body, &scratch), NILAI_OK);
-    size_t size = (size_t)(image.rest.end - image.rest.at);
-    nilai_journal_begin(made, head);
-    nilai_wire_put_unsigned(made, NILAI_IMAGE_LAYOUT);
-    nilai_wire_put_unsigned(made, image.part);
-    nilai_wire_put_unsigned(made, image.turn);
-    nilai_wire_put_unsigned(made, size);
-    if (size > 0) {
-        nilai_wire_put_8(made, (uint8_t)((size < LITERALS ? size : LITERALS) << 4));
-        size_t more = size < LITERALS ? 0 : size - LITERALS;
-        for (; size >= LITERALS && more >= 255; more -= 255)
-            nilai_wire_put_8(made, 255);
-        if (size >= LITERALS)
-            nilai_wire_put_8(made, (uint8_t)more);
-        nilai_buffer_append(made, image.rest.at, size);
-    }
-    nilai_journal_end(made);
-    nilai_buffer_fini(&scratch);
 }
 
 /* Buckets without an erasure are all alike: a few are enough. */
@@ -60,12 +33,10 @@ static void write_seed(const char *directory, const char *name, uint8_t bits,
                        const struct journal *journal)
 {
     char path[4096];
-    struct nilai_buffer made;
     snprintf(path, sizeof path, "%s/%s", directory, name);
     FILE *file = fopen(path, "wb");
     CHECK(file != NULL);
     fputc(bits, file);
-    nilai_buffer_init(&made, NILAI_JOURNAL_SIZE_MAX);
     for (int64_t at = journal->first; at < journal->count; at++) {
         struct nilai_journal_head head;
         struct nilai_wire body;
@@ -74,16 +45,10 @@ static void write_seed(const char *directory, const char *name, uint8_t bits,
                  NILAI_OK);
         if (is_dull(head.kind, body))
             continue;
-        nilai_buffer_clear(&made);
-        if (head.kind == NILAI_JOURNAL_CUSTOMERS)
-            unpack(&made, &head, body);
-        else
-            nilai_buffer_append(&made, journal->records[at].data, journal->records[at].size);
-        put_16(file, made.size);
-        fwrite(made.data, 1, made.size, file);
+        put_16(file, journal->records[at].size);
+        fwrite(journal->records[at].data, 1, journal->records[at].size, file);
     }
     CHECK_EQ(fclose(file), 0);
-    nilai_buffer_fini(&made);
 }
 
 static struct nilai_partition *fresh(void)

@@ -5,7 +5,7 @@
 
 #include "nilai/state/image.h"
 
-enum { CHUNKS_MAX = 1024, SCRATCH_SIZE = 1024 * 1024 };
+enum { CHUNKS_MAX = 1024 };
 
 static struct nilai_wire open_record(const struct sim_record *record,
                                      struct nilai_journal_head *head)
@@ -46,13 +46,10 @@ static void check_image(struct nilai_wire body, const struct nilai_partition *st
                         int64_t offset)
 {
     struct nilai_image image;
-    struct nilai_buffer scratch;
     struct nilai_image_customer customer;
-    nilai_buffer_init(&scratch, SCRATCH_SIZE);
-    SIM_CHECK(nilai_image_open_customers(&image, body, &scratch) == NILAI_OK);
+    SIM_CHECK(nilai_image_open_customers(&image, body) == NILAI_OK);
     while (nilai_image_next_customer(&image, nilai_partition_model(state), &customer) == NILAI_OK)
         check_known(state, customer.id, "an image", offset);
-    nilai_buffer_fini(&scratch);
 }
 
 void sim_check_residue(struct sim_log *log, const struct nilai_partition *state)
@@ -74,14 +71,11 @@ void sim_check_residue(struct sim_log *log, const struct nilai_partition *state)
 static uint32_t place_of(const struct nilai_journal_head *head, struct nilai_wire body)
 {
     struct nilai_image image;
-    struct nilai_buffer scratch;
     if (head->kind == NILAI_JOURNAL_ERASURES) {
         SIM_CHECK(nilai_image_open_erasures(&image, body) == NILAI_OK);
         return image.part;
     }
-    nilai_buffer_init(&scratch, SCRATCH_SIZE);
-    SIM_CHECK(nilai_image_open_customers(&image, body, &scratch) == NILAI_OK);
-    nilai_buffer_fini(&scratch);
+    SIM_CHECK(nilai_image_open_customers(&image, body) == NILAI_OK);
     SIM_CHECK(image.part < CHUNKS_MAX);
     return NILAI_ERASED_BUCKETS + image.part;
 }

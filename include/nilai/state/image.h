@@ -3,7 +3,7 @@
  *
  * A customers' image holds every customer whose number lies in one chunk, as they were after a
  * turn, under their own numbers; an erasures' image every remembered erasure of one bucket. A
- * record is written as it lies in memory, so an image belongs to one layout of the records:
+ * record is written word for word as it lies in memory, so an image belongs to one layout of the records:
  * NILAI_IMAGE_LAYOUT changes with it.
  *
  * What is read may be anything: sizes are checked, and every customer by
@@ -15,18 +15,17 @@
 #include "nilai/state/journal.h"
 
 enum {
-    NILAI_IMAGE_LAYOUT = 1,
+    NILAI_IMAGE_LAYOUT = 2,
     NILAI_IMAGE_ERASURES = 16384, /* in one record; a bucket may need several */
     NILAI_IMAGE_SCRATCH = 1024 * 1024, /* bytes that a scratch buffer may need */
 };
 
-/* Makes a whole record of the journal in `buffer`; the buffer's status says how it went. `scratch`
- * is for its own use. */
+/* Makes a whole record of the journal in `buffer`; the buffer's status says how it went. */
 void nilai_image_write_customers(const struct nilai_partition *partition, uint32_t chunk,
                                  uint64_t turn, uint64_t inputs, uint64_t writer,
-                                 struct nilai_buffer *scratch, struct nilai_buffer *buffer);
-/* The erasures of a bucket but for the first `skip`, as many as one record holds; true: there are more,
- * for the next record of the same turn. */
+                                 struct nilai_buffer *buffer);
+/* The erasures of a bucket but for the first `skip`, as many as one record holds; true: there are
+ * more, for the next record of the same turn. `scratch` is for its own use. */
 bool nilai_image_write_erasures(const struct nilai_partition *partition, uint32_t bucket,
                                 uint64_t skip, uint64_t turn, uint64_t inputs, uint64_t writer,
                                 struct nilai_buffer *scratch, struct nilai_buffer *buffer);
@@ -35,14 +34,14 @@ bool nilai_image_write_erasures(const struct nilai_partition *partition, uint32_
 struct nilai_image {
     uint32_t part; /* chunk or bucket */
     uint64_t turn;
-    uint64_t left; /* erasures */
+    uint64_t left; /* customers or erasures */
     bool more;     /* the bucket goes on in the next record */
     struct nilai_wire rest;
 };
 
 struct nilai_image_customer {
     uint32_t number;
-    struct nilai_text id; /* borrowed from the scratch buffer */
+    struct nilai_text id; /* borrowed from the record */
     bool has_service;
     struct nilai_customer customer;
     struct nilai_service service;
@@ -53,11 +52,9 @@ struct nilai_image_erasure {
     int64_t ts_ms, clock_ms;
 };
 
-/* The bodies of the two kinds of record. NILAI_INVALID: damaged; NILAI_CONFIG: of another layout;
- * NILAI_NO_MEMORY. */
+/* The bodies of the two kinds of record. NILAI_INVALID: damaged; NILAI_CONFIG: of another layout. */
 NILAI_MUST_CHECK enum nilai_status nilai_image_open_customers(struct nilai_image *image,
-                                                              struct nilai_wire body,
-                                                              struct nilai_buffer *scratch);
+                                                              struct nilai_wire body);
 NILAI_MUST_CHECK enum nilai_status nilai_image_open_erasures(struct nilai_image *image,
                                                              struct nilai_wire body);
 /* NILAI_MISSING: no more. NILAI_INVALID: damaged, or a record that cannot be under this model's day
