@@ -64,7 +64,7 @@ struct nilai_restored {
     struct nilai_point start; /* after turn `floor`: where to read the input from */
     struct nilai_point end;
     uint64_t turns;       /* to be applied again */
-    uint64_t image_bytes; /* as read, packed */
+    uint64_t image_bytes; /* as read */
 };
 const struct nilai_restored *nilai_restore_result(const struct nilai_restore *restore);
 
