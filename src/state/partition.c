@@ -462,8 +462,10 @@ static void prefetch_batch(struct nilai_partition *partition)
         if (!nilai_table_prefetch_record(table, partition->hashes[i], &likely[i]))
             likely[i] = NOBODY;
     for (size_t i = 0; i < count; i++)
-        if (likely[i] != NOBODY)
+        if (likely[i] != NOBODY) {
             nilai_table_prefetch_service(table, likely[i]);
+            nilai_timers_prefetch(partition->timers, likely[i]);
+        }
     partition->batch_end = from + count;
 }
 

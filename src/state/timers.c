@@ -330,6 +330,14 @@ void nilai_timers_cancel(struct nilai_timers *timers, uint32_t number)
         disarm(timers, number);
 }
 
+void nilai_timers_prefetch(const struct nilai_timers *timers, uint32_t number)
+{
+    const struct link *link = link_of(timers, number);
+    __builtin_prefetch(link);
+    __builtin_prefetch((const char *)(link + 1) - 1);
+    __asm__ volatile(""); /* else gcc may leave out calls of what has no effect */
+}
+
 int64_t nilai_timers_armed_at(const struct nilai_timers *timers, uint32_t number)
 {
     NILAI_ASSERT(number < timers->numbers);

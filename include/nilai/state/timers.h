@@ -27,6 +27,8 @@ NILAI_MUST_CHECK enum nilai_status nilai_timers_reserve(struct nilai_timers *tim
 void nilai_timers_arm(struct nilai_timers *timers, uint32_t number, int64_t second);
 /* No effect if it is not armed. */
 void nilai_timers_cancel(struct nilai_timers *timers, uint32_t number);
+/* Fetches what the others need to know of `number`, for soon. */
+void nilai_timers_prefetch(const struct nilai_timers *timers, uint32_t number);
 /* INT64_MAX if it is not armed. */
 int64_t nilai_timers_armed_at(const struct nilai_timers *timers, uint32_t number);
 
