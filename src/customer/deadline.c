@@ -349,26 +349,21 @@ static double days_ahead(const struct search *search, const struct nilai_terms *
     return search->band == NILAI_BAND_HIGH && gap > 0 && gap < ahead ? gap : ahead;
 }
 
-/* Days from `from` until eta crosses a threshold, by its course at `at`. */
-static double days_by_course(const struct nilai_curve *curve, const struct nilai_terms *from,
-                             const struct nilai_terms *at, double target)
-{
-    return at->silence.days - from->silence.days
-           + days_to(at, at->eta, slope_at(curve, at), target);
-}
-
-/* The same where it is known to be on the other side at `to`: by its course at the nearer end, or at
- * the other, where that leads astray. */
+/* Days from `from` until eta crosses a threshold that lies between what it is there and at `to`: by
+ * Hermite's cubic for the days by eta, if that is surely monotone (Fritsch and Carlson 1980), else by
+ * the course at the steeper end. */
 static double days_to_crossing(const struct nilai_curve *curve, const struct nilai_terms *from,
                                const struct nilai_terms *to, double target)
 {
-    bool first = fabs(from->eta - target) < fabs(to->eta - target);
-    double most = to->silence.days - from->silence.days;
-    double days = days_by_course(curve, from, first ? from : to, target);
-    if (days >= 0 && days <= most)
-        return days;
-    days = days_by_course(curve, from, first ? to : from, target);
-    return days >= 0 && days <= most ? days : most / 2;
+    double days = to->silence.days - from->silence.days, rise = to->eta - from->eta;
+    double from_slope = slope_at(curve, from), to_slope = slope_at(curve, to);
+    double u = (target - from->eta) / rise, a = rise / from_slope, b = rise / to_slope;
+    if (a >= 0 && a <= 3 * days && b >= 0 && b <= 3 * days)
+        return u * (a * (1 - u) * (1 - u) + u * (days * (3 - 2 * u) - b * (1 - u)));
+    double guess = fabs(from_slope) > fabs(to_slope)
+                       ? days_to(from, from->eta, from_slope, target)
+                       : days + days_to(to, to->eta, to_slope, target);
+    return guess >= 0 && guess <= days ? guess : days / 2;
 }
 
 /* Days from a point until the next change, which is known to be between `from` and `to`. */
