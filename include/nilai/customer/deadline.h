@@ -11,9 +11,9 @@
  *   of eta is monotone and its slope is limited by what holds at both ends (rhythm.h), so the ends
  *   of an interval say what eta can be inside: no more than its ends where the slope has one sign,
  *   no more than a tent over them else. Intervals in which the band cannot change are discarded,
- *   others divided, the left first. Where to divide is only a guess, by Newton's method on
- *   ln(R + D): a good guess leaves next to nothing to do, a bad one costs time, and neither can
- *   make the answer wrong. After a few guesses intervals are halved.
+ *   others divided, the left first. Where to divide is only a guess, by the course of eta at the
+ *   ends: a good guess leaves next to nothing to do, a bad one costs time, and neither can make
+ *   the answer wrong. After a few guesses intervals are halved.
  */
 #ifndef NILAI_CUSTOMER_DEADLINE_H
 #define NILAI_CUSTOMER_DEADLINE_H
