@@ -15,8 +15,8 @@ static void check_format(int64_t ms)
     CHECK_TEXT(text, expected);
 }
 
-/* Goal: instants are written as the C library would write them. Method: every day of all years at its
- * first and last ms, and random instants. */
+/* Goal: instants are written as the C library would write them. Method: every day of all years at
+ * its first and last ms, and random instants. */
 TEST(every_day_of_the_calendar_has_its_date)
 {
     uint64_t seed = test_seed(72);

@@ -227,8 +227,8 @@ static int64_t search_by_halving(const struct halving *halving, int64_t after_s,
 }
 
 /* Goal: guesses make the search fast, not wrong. Method: random customers and parameters, whatever
- * band they may be in; the same by halving alone, to the second, whether the limit is near or far, and
- * again from each of several seconds just before, where what a second adds is inferred. */
+ * band they may be in; the same by halving alone, to the second, whether the limit is near or far,
+ * and again from each of several seconds just before, where what a second adds is inferred. */
 TEST(guessing_finds_what_halving_finds)
 {
     uint64_t seed = test_seed(7), found[NILAI_BANDS] = {0}, never = 0;
@@ -272,9 +272,9 @@ TEST(guessing_finds_what_halving_finds)
     CHECK(found[NILAI_BAND_HIGH] > 100);
 }
 
-/* Goal: nobody is missed whose risk only dips below a threshold, or only rises above it for a while,
- * between two guesses. Method: random customers with signals; the threshold is put a little inside
- * the extreme that their eta goes through. */
+/* Goal: nobody is missed whose risk only dips below a threshold, or only rises above it for a
+ * while, between two guesses. Method: random customers with signals; the threshold is put a little
+ * inside the extreme that their eta goes through. */
 TEST(a_dip_between_guesses_is_not_missed)
 {
     uint64_t seed = test_seed(8), dips[2] = {0};

@@ -50,9 +50,9 @@ TEST(scaled_integers_are_exact)
     CHECK_TEXT(text, "0.000");
 }
 
-/* Goal: reals are rounded as printf rounds them. Method: values whose product with a power of ten lies
- * midway or one step beside it, where the rounded product alone would mislead, and values of every
- * size. */
+/* Goal: reals are rounded as printf rounds them. Method: values whose product with a power of ten
+ * lies midway or one step beside it, where the rounded product alone would mislead, and values of
+ * every size. */
 TEST(reals_are_rounded_as_printf_rounds_them)
 {
     static const double ends[] = {0,       -0.0,    0.00005,  -0.00005, 0.00004999999, 0.125,

@@ -183,8 +183,9 @@ TEST(fixed_has_four_decimals_and_no_negative_zero)
     nilai_encoder_destroy(encoder);
 }
 
-/* Goal: only what needs it is escaped, wherever it stands. Method: every byte at every place of texts of
- * every short length, against the definition; and what is written for each reads as JSON has it. */
+/* Goal: only what needs it is escaped, wherever it stands. Method: every byte at every place of
+ * texts of every short length, against the definition; and what is written for each reads as JSON
+ * has it. */
 TEST(plain_texts_are_told_from_others)
 {
     char text[21];

@@ -64,8 +64,8 @@ TEST(the_floor_is_the_lowest_of_a_plain_model)
     nilai_floors_fini(&floors);
 }
 
-/* Goal: chunks without anybody, below one that has somebody, hold nothing back; an image puts a floor
- * to its turn even where that is lower. */
+/* Goal: chunks without anybody, below one that has somebody, hold nothing back; an image puts a
+ * floor to its turn even where that is lower. */
 TEST(only_what_there_was_counts)
 {
     struct nilai_floors floors;

@@ -85,7 +85,8 @@ static void check_customer(const struct nilai_table *table, const struct nilai_i
     CHECK(!has_service || memcmp(&service, &read->service, sizeof service) == 0);
 }
 
-/* Goal: a chunk is read as it was written: the same customers under the same numbers, and no others.
+/* Goal: a chunk is read as it was written: the same customers under the same numbers, and no
+ * others.
  * Method: a partition after random events, with holes where customers were erased. */
 TEST(chunks_are_read_as_they_were_written)
 {
@@ -183,9 +184,9 @@ static enum nilai_status read_erasures(struct nilai_wire body)
     return status;
 }
 
-/* Goal: a body that was cut is refused; one that was changed too, or it is read, but never beyond its
- * end and never with a record that cannot be. Method: every cut, and random changes, beneath the
- * checksum; records are judged by nilai_customer_is_sound, which has tests of its own. */
+/* Goal: a body that was cut is refused; one that was changed too, or it is read, but never beyond
+ * its end and never with a record that cannot be. Method: every cut, and random changes, beneath
+ * the checksum; records are judged by nilai_customer_is_sound, which has tests of its own. */
 TEST(damaged_images_are_refused)
 {
     struct history *history = make_history(test_seed(33));
@@ -264,9 +265,9 @@ TEST(what_an_image_says_of_itself_is_checked)
     room_fini(&room);
 }
 
-/* Goal: the layout of the records does not change by accident: what is written today is read by every
- * later version that says it knows layout 2. Method: one customer whose life is told here; the places
- * of some fields in the words that image.c draws. */
+/* Goal: the layout of the records does not change by accident: what is written today is read by
+ * every later version that says it knows layout 2. Method: one customer whose life is told here;
+ * the places of some fields in the words that image.c draws. */
 TEST(a_golden_customer_has_the_bytes_of_layout_2)
 {
     struct nilai_event events[3];

@@ -283,8 +283,8 @@ static void write_small(struct nilai_buffer *buffer)
     nilai_part_writer_fini(&writer);
 }
 
-/* Goal: the bytes are those that journal.c draws, for as long as the format is 1. Method: one record
- * with one of everything, by hand. */
+/* Goal: the bytes are those that journal.c draws, for as long as the format is 1. Method: one
+ * record with one of everything, by hand. */
 TEST(a_record_has_the_bytes_that_are_drawn)
 {
     static const unsigned char drawn[] = {

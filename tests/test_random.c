@@ -120,7 +120,8 @@ static void check_shares(double (*draw)(struct nilai_random *random), double (*b
 }
 
 /* Goal: the ziggurats have the right density everywhere: under the steps, at the top, in the tail.
- * Method: shares below many points against the distribution functions, within five standard errors. */
+ * Method: shares below many points against the distribution functions, within five standard
+ * errors. */
 TEST(ziggurats_have_their_shape)
 {
     static const double normal_points[] = {-4, -3.5, -3.4, -3, -2, -1, -0.5, -0.2, -0.1, 0,

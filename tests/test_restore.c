@@ -228,8 +228,8 @@ TEST(the_tail_of_who_was_replaced_is_ignored)
     }
 }
 
-/* Goal: of two children of one parent the one counts that the committed position names, or who went on
- * from it; what the other wrote is cut off. */
+/* Goal: of two children of one parent the one counts that the committed position names, or who went
+ * on from it; what the other wrote is cut off. */
 TEST(of_two_children_the_committed_one_counts)
 {
     struct journal journal;
@@ -252,8 +252,8 @@ TEST(of_two_children_the_committed_one_counts)
     journal_fini(&journal);
 }
 
-/* Goal: what a parent wrote counts again when the child for whose sake it was cut off does not count:
- * another one, the committed, went on from it. */
+/* Goal: what a parent wrote counts again when the child for whose sake it was cut off does not
+ * count: another one, the committed, went on from it. */
 TEST(what_was_cut_off_for_nobody_counts_again)
 {
     struct journal journal;
@@ -275,8 +275,8 @@ TEST(what_was_cut_off_for_nobody_counts_again)
     journal_fini(&journal);
 }
 
-/* Goal: whoever has not read the last images of his parent needs turns that the parent does not, and
- * gets them, unless somebody else counts. */
+/* Goal: whoever has not read the last images of his parent needs turns that the parent does not,
+ * and gets them, unless somebody else counts. */
 TEST(what_a_child_needs_is_kept)
 {
     struct journal journal;
@@ -416,8 +416,8 @@ TEST(holes_and_contradictions_are_refused)
     check_refused(&journal, NILAI_INVALID);
 }
 
-/* Goal: an image is of its commit's last turn, of a chunk that can be, and of somebody who counts; else
- * it is refused, or no matter. */
+/* Goal: an image is of its commit's last turn, of a chunk that can be, and of somebody who counts;
+ * else it is refused, or no matter. */
 TEST(images_belong_to_their_commit)
 {
     struct nilai_partition *state = fresh();
@@ -466,8 +466,8 @@ static void let_buy(struct nilai_partition *state, const char *name)
     let_buy_in(state, name, 2, NULL);
 }
 
-/* Goal: of two images that hold one customer, who was erased and came back under another number, the
- * newer counts, and of two of one chunk the newer one alone. */
+/* Goal: of two images that hold one customer, who was erased and came back under another number,
+ * the newer counts, and of two of one chunk the newer one alone. */
 TEST(the_newer_image_counts)
 {
     struct nilai_error error = {0};
@@ -601,10 +601,11 @@ static struct nilai_partition *restored(struct journal *journal, const struct hi
     return state;
 }
 
-/* Goal: after any end, what was committed is restored to the last byte, from images and turns, and is
- * what the turns alone would have made; the log stays short.
- * Method: random turns, ticks, commits and rounds; at random the log loses what was not committed, and
- * somebody else goes on. Then the state is compared with that of a partition that never stopped. */
+/* Goal: after any end, what was committed is restored to the last byte, from images and turns, and
+ * is what the turns alone would have made; the log stays short.
+ * Method: random turns, ticks, commits and rounds; at random the log loses what was not committed,
+ * and somebody else goes on. Then the state is compared with that of a partition that never
+ * stopped. */
 TEST(what_was_committed_is_restored)
 {
     static struct turn_told turns[HISTORY_EVENTS];
@@ -739,8 +740,8 @@ TEST(marks_win_and_differences_are_counted)
     free(history);
 }
 
-/* Goal: a mark of the turn after the floor counts, in whichever part it lies: in the one in which the
- * floor's turn ends, in the one in which its own does, or between.
+/* Goal: a mark of the turn after the floor counts, in whichever part it lies: in the one in which
+ * the floor's turn ends, in the one in which its own does, or between.
  * Method: a mark that says something that no replay would. */
 TEST(marks_count_wherever_parts_end)
 {

@@ -106,8 +106,9 @@ TEST(a_quiet_round_takes_its_time)
     nilai_floors_fini(&floors);
 }
 
-/* Goal: while there is input, `ratio` bytes of image are written for each byte of it, one image more
- * or less, whatever the sizes of both; and what cannot be kept up with is forgiven beyond a bound.
+/* Goal: while there is input, `ratio` bytes of image are written for each byte of it, one image
+ * more or less, whatever the sizes of both; and what cannot be kept up with is forgiven beyond a
+ * bound.
  * Method: an hour in which no time passes. */
 TEST(images_follow_the_input)
 {

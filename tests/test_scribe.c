@@ -82,7 +82,8 @@ static void write_days(struct journal *journal, const struct history *history, u
 }
 
 /* Goal: a sink that is full anywhere changes nothing about what is written.
- * Method: the same days with all the room there is, and with room for none to two records at a time. */
+ * Method: the same days with all the room there is, and with room for none to two records at a
+ * time. */
 TEST(a_full_sink_changes_no_record)
 {
     struct history *history = make_history(test_seed(41));
@@ -134,8 +135,8 @@ TEST(quiet_turns_are_written_as_one)
 }
 
 /* Goal: a commit that is longer than a record goes in parts, of which only the last one closes it,
- * whatever is the mark that fills a part and whatever comes after it: the end of the turn, or a quiet
- * turn and then another mark. Method: marks by the ten thousand, in turns of every length. */
+ * whatever is the mark that fills a part and whatever comes after it: the end of the turn, or a
+ * quiet turn and then another mark. Method: marks by the ten thousand, in turns of every length. */
 TEST(a_long_commit_goes_in_parts)
 {
     for (int length = 1; length < 40; length += 3) {

@@ -256,8 +256,8 @@ occurrences(uint64_t complement)
 }
 
 /* Goal: nothing of an erased customer stays in memory.
- * Method: the record and its long id, looked at through pointers kept; of the service record, narrow
- * or wide, or become wide, a word that is searched for in all memory. */
+ * Method: the record and its long id, looked at through pointers kept; of the service record,
+ * narrow or wide, or become wide, a word that is searched for in all memory. */
 TEST(table_overwrites_what_it_erases)
 {
     enum { NARROW, WIDE, BECOME_WIDE, CASES };

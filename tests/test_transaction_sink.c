@@ -324,8 +324,8 @@ TEST(fencing_by_another_process_differs_from_being_late)
     scene_close(&scene);
 }
 
-/* Goal: unless somebody says otherwise, a transaction may be open for no longer than its process may
- * be silent.
+/* Goal: unless somebody says otherwise, a transaction may be open for no longer than its process
+ * may be silent.
  * Method: a short session, and being fenced after it: that is being late. */
 TEST(a_transaction_is_over_with_the_session)
 {

@@ -1016,8 +1016,8 @@ static const struct nilai_state_log_ops empty_log_ops = {.open = empty_open,
                                                          .marked = empty_marked,
                                                          .poll = empty_poll};
 
-/* Goal: who gets back what was taken away, with the same position, reads its journal again only where
- * that may have gone further than the position: where both are not one transaction. */
+/* Goal: who gets back what was taken away, with the same position, reads its journal again only
+ * where that may have gone further than the position: where both are not one transaction. */
 TEST(a_position_tells_all_only_in_a_transaction)
 {
     for (int transactional = 0; transactional < 2; transactional++) {

@@ -7,9 +7,9 @@
  * by queue; touches each byte of key and value once, and gives the message back. One thread takes;
  * no offsets are committed. It ends at the ends that the topics have when it starts.
  *
- * With --busy it stands for an application that is slower than the fetcher: each message keeps it busy
- * for so long. Where its thread does not work all the time, it waited for input that was there, in the
- * broker.
+ * With --busy it stands for an application that is slower than the fetcher: each message keeps it
+ * busy for so long. Where its thread does not work all the time, it waited for input that was
+ * there, in the broker.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,7 +78,8 @@ static void open_topics(struct drain *drain, const char **topics)
                 .emulated = nilai_options_has(&options, "emulated"),
                 .timeout_ms = PATIENCE_MS,
             },
-            &drain->layout, &error) != NILAI_OK)
+            &drain->layout, &error)
+        != NILAI_OK)
         bench_fail("%s", error.text);
     drain->ended = calloc(drain->topic_count * (size_t)drain->layout.partition_count, sizeof(bool));
     NILAI_ASSERT(drain->ended != NULL);
@@ -99,7 +100,8 @@ static void open_source(struct drain *drain, const char *const *topics)
                 .wake = bench_bell_ring,
                 .wake_context = drain->bell,
             },
-            &drain->source, &error) != NILAI_OK)
+            &drain->source, &error)
+        != NILAI_OK)
         bench_fail("%s", error.text);
     drain->source->listener = (struct nilai_source_listener){
         .context = drain, .assigned = on_assigned, .revoked = on_revoked};
@@ -135,8 +137,7 @@ static uint32_t drain_queue(struct drain *drain, uint32_t topic, int32_t partiti
     struct nilai_input input;
     uint32_t taken = 0;
     while (taken < TAKE_MAX) {
-        enum nilai_status status
-            = nilai_source_take(drain->source, topic, partition, &input);
+        enum nilai_status status = nilai_source_take(drain->source, topic, partition, &input);
         if (status == NILAI_MISSING)
             drain->ended[topic * (size_t)drain->layout.partition_count + (size_t)partition] = true;
         if (status != NILAI_OK)

@@ -30,7 +30,8 @@ void bench_watch(bool main_works);
 /* Ends with what is wrong, and prints no figure. */
 _Noreturn void bench_fail(const char *format, ...) NILAI_PRINTF(1, 2);
 
-/* One field of the object; `bench_report_end` adds CPU times, memory and versions, and prints it. */
+/* One field of the object; `bench_report_end` adds CPU times, memory and versions, and prints
+ * it. */
 void bench_report_count(const char *name, uint64_t value);
 void bench_report_real(const char *name, double value);
 void bench_report_text(const char *name, const char *value); /* needs no escapes */

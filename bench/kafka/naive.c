@@ -116,7 +116,9 @@ static void score(struct customer *customer, int64_t ts_ms)
     double risk = silence / (silence + gap + 86400e3) + 0.05 * (double)customer->tickets
                   - 0.0001 * customer->spent;
     customer->score = risk < 0 ? 0 : risk > 1 ? 1 : risk;
-    strcpy(customer->band, customer->score > 0.7 ? "high" : customer->score > 0.4 ? "medium" : "low");
+    strcpy(customer->band, customer->score > 0.7   ? "high"
+                           : customer->score > 0.4 ? "medium"
+                                                   : "low");
 }
 
 /* --- Events ----------------------------------------------------------------------------- */
@@ -147,16 +149,11 @@ static double number_of(const msgpack_object *object)
         return 0;
     switch (object->type) {
     case MSGPACK_OBJECT_POSITIVE_INTEGER:
-    case MSGPACK_OBJECT_NEGATIVE_INTEGER:
-        return (double)object->via.i64;
+    case MSGPACK_OBJECT_NEGATIVE_INTEGER: return (double)object->via.i64;
     case MSGPACK_OBJECT_FLOAT32:
-    case MSGPACK_OBJECT_FLOAT64:
-        return object->via.f64;
-    case MSGPACK_OBJECT_STR:
-        text_of(object, text, sizeof text);
-        return strtod(text, NULL);
-    default:
-        return 0;
+    case MSGPACK_OBJECT_FLOAT64: return object->via.f64;
+    case MSGPACK_OBJECT_STR: text_of(object, text, sizeof text); return strtod(text, NULL);
+    default: return 0;
     }
 }
 
@@ -261,8 +258,8 @@ static int count_partitions(struct naive *naive)
     int count = 0;
     for (size_t topic = 0; topic < config.input_topic_count; topic++) {
         const struct rd_kafka_metadata *metadata;
-        rd_kafka_topic_t *handle
-            = rd_kafka_topic_new(naive->consumer, config.input_topics[topic], NULL);
+        rd_kafka_topic_t *handle =
+            rd_kafka_topic_new(naive->consumer, config.input_topics[topic], NULL);
         if (rd_kafka_metadata(naive->consumer, 0, handle, &metadata, FLUSH_MS)
             != RD_KAFKA_RESP_ERR_NO_ERROR)
             bench_fail("topic %s cannot be asked for", config.input_topics[topic]);
@@ -282,8 +279,8 @@ static void open_clients(struct naive *naive)
     naive->consumer = open_client(RD_KAFKA_CONSUMER, conf);
     rd_kafka_poll_set_consumer(naive->consumer);
     naive->ends_left = count_partitions(naive);
-    rd_kafka_topic_partition_list_t *topics
-        = rd_kafka_topic_partition_list_new((int)config.input_topic_count);
+    rd_kafka_topic_partition_list_t *topics =
+        rd_kafka_topic_partition_list_new((int)config.input_topic_count);
     for (size_t topic = 0; topic < config.input_topic_count; topic++)
         rd_kafka_topic_partition_list_add(topics, config.input_topics[topic],
                                           RD_KAFKA_PARTITION_UA);

@@ -1,8 +1,8 @@
 /*
  * reader.c - who reads the changes: counts and sums them up, or tells how late they are.
  *
- *     bench_reader [--set NAME=VALUE]...              all changes there are, their number and digest
- *     bench_reader --replay FILE|-                    the same of what `nilai replay` wrote
+ *     bench_reader [--set NAME=VALUE]...              all changes there are, their number and
+ *     digest bench_reader --replay FILE|-                    the same of what `nilai replay` wrote
  *     bench_reader --latency [--set NAME=VALUE]...    how long after its event a change arrives
  *
  * The digest is the sum of a hash of each change, so order does not matter, and a change that is
@@ -99,7 +99,8 @@ static void note_change(struct reader *reader, const char *key, size_t key_size,
 static bool read_number(const char *value, size_t size, uint64_t *number)
 {
     char text[32];
-    const char *end = value + size, *id = find(value, size, "\"cause\":{\"type\":\"event\",\"id\":\"");
+    const char *end = value + size,
+               *id = find(value, size, "\"cause\":{\"type\":\"event\",\"id\":\"");
     const char *dash = id != NULL ? memchr(id, '-', (size_t)(end - id)) : NULL;
     if (dash == NULL || (size_t)(end - dash) <= sizeof text)
         return false;
@@ -188,8 +189,7 @@ static void add_topic(struct reader *reader, const char *name, int64_t offset,
 {
     const struct rd_kafka_metadata *metadata;
     rd_kafka_topic_t *topic = rd_kafka_topic_new(reader->consumer, name, NULL);
-    rd_kafka_resp_err_t code
-        = rd_kafka_metadata(reader->consumer, 0, topic, &metadata, CONNECT_MS);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(reader->consumer, 0, topic, &metadata, CONNECT_MS);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         code = metadata->topics[0].err;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -279,7 +279,8 @@ static struct schedule read_schedule(void)
 {
     struct schedule schedule;
     if (scanf("%" SCNd64 " %lf %lf %lf %" SCNu64, &schedule.begin_us, &schedule.rate,
-              &schedule.from_s, &schedule.until_s, &schedule.changes) != 5)
+              &schedule.from_s, &schedule.until_s, &schedule.changes)
+        != 5)
         bench_fail("no schedule on standard input");
     return schedule;
 }
@@ -315,8 +316,7 @@ static size_t sort_latencies(struct reader *reader, const struct schedule *sched
         const struct sample *sample = &reader->samples[i];
         double due_s = (double)sample->number / schedule->rate;
         if (due_s >= schedule->from_s && due_s < schedule->until_s)
-            (*latencies_us)[count++]
-                = sample->at_us - schedule->begin_us - (int64_t)(due_s * 1e6);
+            (*latencies_us)[count++] = sample->at_us - schedule->begin_us - (int64_t)(due_s * 1e6);
     }
     qsort(*latencies_us, count, sizeof(int64_t), by_value);
     return count;
@@ -324,8 +324,11 @@ static size_t sort_latencies(struct reader *reader, const struct schedule *sched
 
 static void report_latency(struct reader *reader, const struct schedule *schedule)
 {
-    static const struct { const char *name; double share; } points[]
-        = {{"p50_ms", 0.5}, {"p90_ms", 0.9}, {"p99_ms", 0.99}, {"p999_ms", 0.999}, {"max_ms", 1}};
+    static const struct {
+        const char *name;
+        double share;
+    } points[] = {
+        {"p50_ms", 0.5}, {"p90_ms", 0.9}, {"p99_ms", 0.99}, {"p999_ms", 0.999}, {"max_ms", 1}};
     int64_t *latencies_us;
     size_t count = sort_latencies(reader, schedule, &latencies_us);
     if (count > 0 && latencies_us[0] < 0)

@@ -24,7 +24,7 @@ struct service {
     uint64_t begin_ns, end_ns; /* of what was processed, as far as seen */
     uint64_t events;
     uint64_t customers_max, memory_max_bytes; /* a partition that is given up counts no more */
-    uint64_t events_max; /* 0: no limit */
+    uint64_t events_max;                      /* 0: no limit */
     bool ready;
 };
 
@@ -79,11 +79,10 @@ static void look(struct service *service)
         service->events = events;
         service->end_ns = now_ns;
     }
-    service->customers_max = max_of(service->customers_max,
-                                    nilai_server_read(service->server, NILAI_COUNTER_CUSTOMERS));
-    service->memory_max_bytes
-        = max_of(service->memory_max_bytes,
-                 nilai_server_read(service->server, NILAI_COUNTER_MEMORY_BYTES));
+    service->customers_max =
+        max_of(service->customers_max, nilai_server_read(service->server, NILAI_COUNTER_CUSTOMERS));
+    service->memory_max_bytes = max_of(
+        service->memory_max_bytes, nilai_server_read(service->server, NILAI_COUNTER_MEMORY_BYTES));
     say_ready(service);
 }
 
@@ -123,8 +122,8 @@ static void open_server(struct service *service)
         .config = &config,
         .exit_at_end = !nilai_options_has(&options, "serve"),
         /* The emulation has no journal, and a server that thinks it meets one keeps none. */
-        .emulated
-        = nilai_options_has(&options, "emulated") || nilai_options_has(&options, "no-journal"),
+        .emulated =
+            nilai_options_has(&options, "emulated") || nilai_options_has(&options, "no-journal"),
         .connect_timeout_ms = CONNECT_MS,
     };
     if (nilai_server_create(&server_options, &service->server, &error) != NILAI_OK

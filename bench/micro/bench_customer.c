@@ -72,7 +72,8 @@ static double time_events(const struct kind *kind, uint32_t steps, uint64_t *see
         event.ts_ms = now_ms;
         uint64_t start_ns = nilai_clock_thread_cpu_ns();
         while ((count = nilai_customer_fire(&model, &subject->customer, &subject->service, now_ms,
-                                            changes)) > 0)
+                                            changes))
+               > 0)
             *fired += count;
         *made += nilai_customer_apply(&model, &subject->customer, &subject->service, &event,
                                       bench_random(seed), &notes, changes);

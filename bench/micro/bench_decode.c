@@ -173,8 +173,8 @@ static int64_t round_of_theirs(const struct message messages[EVENTS])
     msgpack_unpacked_init(&unpacked);
     for (uint32_t i = 0; i < EVENTS; i++) {
         size_t offset = 0;
-        bench_must(msgpack_unpack_next(&unpacked, messages[i].bytes, messages[i].size, &offset) ==
-                       MSGPACK_UNPACK_SUCCESS,
+        bench_must(msgpack_unpack_next(&unpacked, messages[i].bytes, messages[i].size, &offset)
+                       == MSGPACK_UNPACK_SUCCESS,
                    "msgpack-c reads an event");
         sum += unpacked.data.via.map.ptr[3].val.via.i64; /* ts is the fourth: no search at all */
     }

@@ -3,26 +3,26 @@
  *
  *     bench_engine [--quick]
  *
- * The generator's mix in MessagePack, in turns of 512 as in service: decode and check, the partition
- * (index, record, deadlines, apply, score, store), and each change written as JSON with its headers'
- * values. No broker, no journal. Customers start at none and get six events each; four of these make
- * them what they are, and the last two are measured, one in each of two states:
+ * The generator's mix in MessagePack, in turns of 512 as in service: decode and check, the
+ * partition (index, record, deadlines, apply, score, store), and each change written as JSON with
+ * its headers' values. No broker, no journal. Customers start at none and get six events each; four
+ * of these make them what they are, and the last two are measured, one in each of two states:
  *
- *   year    Ten million customers with a few events a year each: between two events of the stream lies
- *           half a second, for few customers a minute. Most customers' deadlines pass in between, so
- *           there is about one change an event, nearly all by the timer.
- *   live    The same customers, and the stream goes on as it did, but a thousand times denser from here
- *           on: hours instead of months. Hardly a deadline passes, and changes come from events: what a
- *           shop with a high rate looks like, or a backlog that is worked off.
+ *   year    Ten million customers with a few events a year each: between two events of the stream
+ *           lies half a second, for few customers a minute. Most customers' deadlines pass in
+ *           between, so there is about one change an event, nearly all by the timer.
+ *   live    The same customers, and the stream goes on as it did, but a thousand times denser from
+ *           here on: hours instead of months. Hardly a deadline passes, and changes come from
+ *           events: what a shop with a high rate looks like, or a backlog that is worked off.
  *
  * Measured for few customers and for many in turn within each round, so that the ratio says what
  * it costs that nothing is in the cache any more. Both sizes meet the same work a customer; events
  * are made beforehand, in batches, and their making is not counted.
  *
- * The longest turn and the longest step of the partition are noted while they grow from nothing, and
- * in each state, in CPU time of the thread, so that it is ours and not a neighbour's; a step during
- * which the kernel gave the processor to somebody else is counted apart. At midnight
- * a 28th of all customers is due in one second: that turn is as long as they are many; a step is not.
+ * The longest turn and the longest step of the partition are noted while they grow from nothing,
+ * and in each state, in CPU time of the thread, so that it is ours and not a neighbour's; a step
+ * during which the kernel gave the processor to somebody else is counted apart. At midnight a 28th
+ * of all customers is due in one second: that turn is as long as they are many; a step is not.
  *
  * The answer is checked: every event is applied, and every change is written.
  */
@@ -111,8 +111,8 @@ static void decode_turn(const struct engine *engine, const struct message *from,
     for (uint32_t i = 0; i < count; i++) {
         bench_must(nilai_decode(decoder, from[i].bytes, from[i].size, &events[i], &reject),
                    "the generator's events are good");
-        nilai_event_keep_texts(&events[i],
-                               (struct nilai_text){from[i].bytes, (uint32_t)from[i].size}, texts[i]);
+        nilai_event_keep_texts(
+            &events[i], (struct nilai_text){from[i].bytes, (uint32_t)from[i].size}, texts[i]);
         events[i].origin = (struct nilai_origin){.offset = i};
         events[i].ts_ms = denser(engine, events[i].ts_ms);
         if (events[i].type == NILAI_TICKET)
@@ -231,8 +231,8 @@ static void run_round(struct engine *engine, enum state state, int round)
     uint64_t wanted = engine->customers / ROUNDS, before = engine->changes;
     if (state == LIVE && round == 0)
         engine->live_from_ms = nilai_partition_clock_ms(engine->partition);
-    engine->ns[state][round]
-        = (double)run_events(engine, wanted, &engine->measured[state]) / (double)wanted;
+    engine->ns[state][round] =
+        (double)run_events(engine, wanted, &engine->measured[state]) / (double)wanted;
     engine->changes_in[state] += engine->changes - before;
 }
 

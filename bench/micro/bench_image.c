@@ -35,8 +35,8 @@ static bool next_event(struct feed *feed, size_t at)
         return false;
     bench_must(generated.value_size <= VALUE_MAX, "an event is small");
     memcpy(feed->values[at], generated.value, generated.value_size);
-    bench_must(nilai_decode(feed->decoder, feed->values[at], generated.value_size, &feed->events[at],
-                            &reject),
+    bench_must(nilai_decode(feed->decoder, feed->values[at], generated.value_size,
+                            &feed->events[at], &reject),
                "the generator's events are good");
     nilai_event_keep_texts(&feed->events[at],
                            (struct nilai_text){feed->values[at], (uint32_t)generated.value_size},
@@ -66,7 +66,8 @@ static struct nilai_partition *fill(uint32_t customers)
     options.events = (uint64_t)customers * 10;
     options.span_ms = 270 * (int64_t)NILAI_DAY_MS;
     options.erase = 0.001;
-    bench_must(nilai_generator_create(&options, &feed.generator, &error) == NILAI_OK, "a generator");
+    bench_must(nilai_generator_create(&options, &feed.generator, &error) == NILAI_OK,
+               "a generator");
     const struct nilai_decode_rules rules = {NILAI_FORMAT_MSGPACK, "USD", 0.3, NULL, 0, 300000};
     feed.decoder = nilai_decoder_create(&rules);
     const struct nilai_partition_options state = {
@@ -116,13 +117,16 @@ static uint64_t read_all(const struct nilai_table *table, struct album *album, b
         struct nilai_image image;
         struct nilai_image_customer customer;
         bench_must(nilai_journal_open(album->records[chunk].data, album->records[chunk].size, &head,
-                                      &body, NULL) == NILAI_OK
+                                      &body, NULL)
+                           == NILAI_OK
                        && nilai_image_open_customers(&image, body) == NILAI_OK,
                    "an image is read");
         for (; nilai_image_next_customer(&image, &model, &customer) == NILAI_OK; customers++)
             bench_must(!compare
-                           || memcmp(&customer.customer, nilai_table_customer(table, customer.number),
-                                     sizeof customer.customer) == 0,
+                           || memcmp(&customer.customer,
+                                     nilai_table_customer(table, customer.number),
+                                     sizeof customer.customer)
+                                  == 0,
                        "a customer is the same");
         bench_must(nilai_wire_is_done(&image.rest), "an image is read to its end");
     }
@@ -169,7 +173,8 @@ int main(int argc, char **argv)
         uint64_t written_ns = nilai_clock_thread_cpu_ns();
         bench_must(read_all(table, &album, false) == stats.customers, "everybody is read");
         writing[round] = (double)(written_ns - start_ns) / (double)stats.customers;
-        reading[round] = (double)(nilai_clock_thread_cpu_ns() - written_ns) / (double)stats.customers;
+        reading[round] =
+            (double)(nilai_clock_thread_cpu_ns() - written_ns) / (double)stats.customers;
     }
     report(&album, stats.customers, writing, reading);
     printf("  %.0f %% of them have a service record\n",

@@ -99,8 +99,8 @@ static void check(struct subject *subject)
     bench_must(counts.events[NILAI_PURCHASE] == subject->applied, "every event is applied");
     bench_must(counts.changes_band + counts.changes_value == subject->customers,
                "first purchases change, free ones do not");
-    printf("  %" PRIu32 " customers: %" PRIu64 " bytes each, none with a service record\n", subject->customers,
-           subject->memory_bytes);
+    printf("  %" PRIu32 " customers: %" PRIu64 " bytes each, none with a service record\n",
+           subject->customers, subject->memory_bytes);
 }
 
 int main(int argc, char **argv)

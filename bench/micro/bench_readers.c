@@ -3,9 +3,10 @@
  *
  *     bench_readers [--quick]
  *
- * The writer finds, copies, changes and stores random customers of a million, fetched ahead in batches,
- * as a partition does. A reader looks up random ones, a million a second in portions of a millisecond,
- * in every other half of a round. Writer's CPU time, and the ratio of the two halves of a round.
+ * The writer finds, copies, changes and stores random customers of a million, fetched ahead in
+ * batches, as a partition does. A reader looks up random ones, a million a second in portions of a
+ * millisecond, in every other half of a round. Writer's CPU time, and the ratio of the two halves
+ * of a round.
  *
  * The answer is checked: the writer keeps two numbers of each customer equal, and the reader never
  * sees them differ; nobody is missing. How fast the reader was is printed: on a full
@@ -48,8 +49,8 @@ static void look_up(uint32_t whom)
     struct nilai_customer customer;
     struct nilai_service service;
     bool has_service;
-    enum nilai_status status
-        = nilai_table_read(table, id_of(text, whom), &customer, &service, &has_service);
+    enum nilai_status status =
+        nilai_table_read(table, id_of(text, whom), &customer, &service, &has_service);
     reader.found += status == NILAI_OK;
     reader.busy += status == NILAI_BUSY;
     reader.wrong += (status != NILAI_OK && status != NILAI_BUSY)

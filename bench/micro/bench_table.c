@@ -87,8 +87,8 @@ static void add_one(struct bench *bench, uint32_t i)
     struct nilai_text id = id_of(text, i);
     uint32_t number;
 
-    bench_must(nilai_table_insert(bench->table, nilai_table_hash(bench->table, id), id, &number) ==
-                   NILAI_OK,
+    bench_must(nilai_table_insert(bench->table, nilai_table_hash(bench->table, id), id, &number)
+                   == NILAI_OK,
                "a customer is added");
     bench_must(nilai_timers_reserve(bench->timers, number + 1) == NILAI_OK,
                "there is room for a timer");
@@ -128,8 +128,8 @@ static void bench_add(struct bench *bench)
     bench_must(stats.customers == bench->customers, "all customers are there");
     printf("  %-46s %9.1f     (worst on the way from a tenth: %" PRIu64 ")\n",
            "bytes a customer, table and timers",
-           (double)(stats.memory_bytes + nilai_timers_memory_bytes(bench->timers)) /
-               bench->customers,
+           (double)(stats.memory_bytes + nilai_timers_memory_bytes(bench->timers))
+               / bench->customers,
            worst_bytes);
 }
 
@@ -277,8 +277,7 @@ static void run(uint32_t customers, uint32_t steps)
     bench.changes = calloc(customers, sizeof *bench.changes);
     bench_must(bench.table && bench.timers && bench.order && bench.changes, "there is memory");
     /* The wheels stand at a time near the timers', as they do in service. */
-    bench_must(!take_due(bench.timers, START_S - 60 * DAY_S, &number),
-               "nothing is due");
+    bench_must(!take_due(bench.timers, START_S - 60 * DAY_S, &number), "nothing is due");
     for (uint32_t i = 0; i < steps; i++)
         bench.order[i] = (uint32_t)(bench_random(&seed) % customers);
 

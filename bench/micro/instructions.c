@@ -19,10 +19,10 @@
 
 #ifdef __clang__
 #define COMPILER "clang"
-#define ALONE __attribute__((noinline, used))
+#define ALONE    __attribute__((noinline, used))
 #else
 #define COMPILER "gcc"
-#define ALONE __attribute__((noipa, used))
+#define ALONE    __attribute__((noipa, used))
 #endif
 
 enum {
@@ -86,7 +86,8 @@ static void next_event(struct held *one)
     bench_must(generated.value_size <= VALUE_MAX, "an event is small");
     memcpy(one->value, generated.value, generated.value_size);
     one->value_size = generated.value_size;
-    bench_must(nilai_decode(decoder, one->value, one->value_size, &one->event, &reject), "it is good");
+    bench_must(nilai_decode(decoder, one->value, one->value_size, &one->event, &reject),
+               "it is good");
     nilai_event_keep_texts(&one->event, (struct nilai_text){one->value, (uint32_t)one->value_size},
                            one->texts);
 }
@@ -148,8 +149,8 @@ static void open_subjects(void)
     for (uint32_t number = 0; number < subject_count; number++) {
         subjects[number].customer = *nilai_table_customer(table, number);
         nilai_service_init(&subjects[number].service);
-        subjects[number].has_service
-            = nilai_table_service(table, number, &subjects[number].service);
+        subjects[number].has_service =
+            nilai_table_service(table, number, &subjects[number].service);
     }
     for (uint32_t i = 0; i < EVENTS - TURN; i++)
         if (nilai_table_find(table, nilai_table_hash(table, list[i]->customer), list[i]->customer,
@@ -293,9 +294,10 @@ static uint32_t score(void)
         const struct subject *subject = &subjects[number];
         if (!subject->customer.rhythm.bought)
             continue;
-        struct nilai_curve curve = nilai_risk_curve(&model, &subject->customer, service_of(subject));
-        struct nilai_terms terms
-            = nilai_risk_terms(&curve, subject->customer.current_ms + NILAI_DAY_MS);
+        struct nilai_curve curve =
+            nilai_risk_curve(&model, &subject->customer, service_of(subject));
+        struct nilai_terms terms =
+            nilai_risk_terms(&curve, subject->customer.current_ms + NILAI_DAY_MS);
         answer += nilai_risk_of_eta(terms.eta) < 1
                   && nilai_risk_band(&curve, NILAI_BAND_LOW, &terms) != NILAI_BAND_NONE;
     }
@@ -338,7 +340,8 @@ static bool take_due(struct nilai_timers *in, int64_t second, uint32_t *number)
 static void open_timers(void)
 {
     timers = nilai_timers_create();
-    bench_must(timers != NULL && nilai_timers_reserve(timers, STEPS) == NILAI_OK, "there is memory");
+    bench_must(timers != NULL && nilai_timers_reserve(timers, STEPS) == NILAI_OK,
+               "there is memory");
     uint32_t number;
     bench_must(!take_due(timers, START_S, &number), "nothing is due");
 }

@@ -47,16 +47,15 @@ struct date {
 };
 
 /*
- * The date of a day since 1970: Hinnant, "chrono-compatible low-level date algorithms", civil_from_days,
- * for days that are not before 1970. gmtime_r takes a lock, and every message has a time. Years begin
- * in March, so that the leap day is their last; an era has 400 of them.
+ * The date of a day since 1970: Hinnant, "chrono-compatible low-level date algorithms",
+ * civil_from_days, for days that are not before 1970. gmtime_r takes a lock, and every message has
+ * a time. Years begin in March, so that the leap day is their last; an era has 400 of them.
  */
 static struct date date_of(uint32_t day_since_1970)
 {
     uint32_t day = day_since_1970 + 719468; /* since 0000-03-01 */
     uint32_t era = day / 146097, of_era = day % 146097;
-    uint32_t year_of_era
-        = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    uint32_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
     uint32_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     uint32_t month_from_march = (5 * of_year + 2) / 153;
     uint32_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;

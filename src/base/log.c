@@ -69,9 +69,8 @@ static size_t append_message(char *line, size_t used, size_t limit, const char *
     return used;
 }
 
-size_t nilai_log_format_line(enum nilai_log_format form, enum nilai_log_level level,
-                             int64_t now_ms, const char *message,
-                             char line[static NILAI_LOG_SIZE_MAX])
+size_t nilai_log_format_line(enum nilai_log_format form, enum nilai_log_level level, int64_t now_ms,
+                             const char *message, char line[static NILAI_LOG_SIZE_MAX])
 {
     char time[NILAI_CLOCK_TEXT_SIZE];
     nilai_clock_format(now_ms, time);
@@ -79,10 +78,10 @@ size_t nilai_log_format_line(enum nilai_log_format form, enum nilai_log_level le
     bool json = form == NILAI_LOG_JSON;
     const char *tail = json ? "\"}\n" : "\n";
     size_t tail_size = strlen(tail);
-    int head_size =
-        json ? snprintf(line, NILAI_LOG_SIZE_MAX,
-                        "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"", time, level_names[level])
-             : snprintf(line, NILAI_LOG_SIZE_MAX, "%s %s ", time, level_names[level]);
+    int head_size = json ? snprintf(line, NILAI_LOG_SIZE_MAX,
+                                    "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"", time,
+                                    level_names[level])
+                         : snprintf(line, NILAI_LOG_SIZE_MAX, "%s %s ", time, level_names[level]);
     size_t used = (size_t)head_size;
     used = append_message(line, used, NILAI_LOG_SIZE_MAX - tail_size, message, json);
     memcpy(line + used, tail, tail_size);
@@ -124,7 +123,8 @@ void nilai_log(enum nilai_log_level level, const char *format, ...)
     if (status[0] == '\0') {
         write_all(line, size);
     } else {
-        int block_size = snprintf(block, sizeof block, ERASE_LINE "%.*s%s", (int)size, line, status);
+        int block_size =
+            snprintf(block, sizeof block, ERASE_LINE "%.*s%s", (int)size, line, status);
         write_all(block, (size_t)block_size);
     }
     pthread_mutex_unlock(&status_lock);

@@ -37,8 +37,8 @@ void nilai_nearest_init(struct nilai_nearest *nearest, const char *word)
 
 void nilai_nearest_consider(struct nilai_nearest *nearest, const char *candidate)
 {
-    if (strlen(nearest->word) > NILAI_NEAREST_LENGTH_MAX ||
-        strlen(candidate) > NILAI_NEAREST_LENGTH_MAX)
+    if (strlen(nearest->word) > NILAI_NEAREST_LENGTH_MAX
+        || strlen(candidate) > NILAI_NEAREST_LENGTH_MAX)
         return;
     size_t distance = distance_between(nearest->word, candidate);
     if (distance < nearest->distance) {

@@ -16,9 +16,9 @@ const char *const nilai_band_names[NILAI_BANDS] = {
     [NILAI_BAND_LOW] = "low", [NILAI_BAND_MEDIUM] = "medium", [NILAI_BAND_HIGH] = "high"};
 
 const char *const nilai_segment_names[NILAI_SEGMENTS] = {
-    [NILAI_SEGMENT_LAPSED] = "lapsed",   [NILAI_SEGMENT_VIP] = "vip",
-    [NILAI_SEGMENT_LOYAL] = "loyal",     [NILAI_SEGMENT_REGULAR] = "regular",
-    [NILAI_SEGMENT_NEW] = "new",         [NILAI_SEGMENT_OCCASIONAL] = "occasional",
+    [NILAI_SEGMENT_LAPSED] = "lapsed", [NILAI_SEGMENT_VIP] = "vip",
+    [NILAI_SEGMENT_LOYAL] = "loyal",   [NILAI_SEGMENT_REGULAR] = "regular",
+    [NILAI_SEGMENT_NEW] = "new",       [NILAI_SEGMENT_OCCASIONAL] = "occasional",
 };
 
 const char *const nilai_tier_names[NILAI_TIERS] = {
@@ -41,8 +41,8 @@ void nilai_service_init(struct nilai_service *service)
 
 bool nilai_customer_needs_service(const struct nilai_event *event)
 {
-    return event->type == NILAI_TICKET || event->type == NILAI_SURVEY ||
-           event->type == NILAI_REFUND;
+    return event->type == NILAI_TICKET || event->type == NILAI_SURVEY
+           || event->type == NILAI_REFUND;
 }
 
 /* ---- duplicates ---- */
@@ -151,11 +151,12 @@ static void arm_bound(struct nilai_customer *customer, const struct nilai_curve 
     enum nilai_band band = (enum nilai_band)customer->standing.band;
     int64_t now_ms = customer->current_ms, limit_s = NILAI_TIME_MAX_MS / 1000;
     int64_t bound_s = nilai_deadline_bound(curve, band, terms, now_ms);
-    bound_s = earlier(bound_s, nilai_value_next_rest_change(model, customer, &worth->year,
-                                                            now_ms / 1000, earlier(bound_s, limit_s)));
-    bound_s = earlier(bound_s, nilai_value_fall_bound(model, customer, &curve->posterior,
-                                                      &terms->silence, worth->clv_365, now_ms,
+    bound_s =
+        earlier(bound_s, nilai_value_next_rest_change(model, customer, &worth->year, now_ms / 1000,
                                                       earlier(bound_s, limit_s)));
+    bound_s =
+        earlier(bound_s, nilai_value_fall_bound(model, customer, &curve->posterior, &terms->silence,
+                                                worth->clv_365, now_ms, earlier(bound_s, limit_s)));
     customer->wake_s = bound_s <= limit_s ? bound_s : NILAI_NEVER_S;
 }
 
@@ -166,12 +167,12 @@ struct moment {
     struct nilai_worth worth;
 };
 
-static struct moment moment_at(const struct nilai_curve *curve, const struct nilai_customer *customer,
-                               int64_t ms)
+static struct moment moment_at(const struct nilai_curve *curve,
+                               const struct nilai_customer *customer, int64_t ms)
 {
     struct nilai_terms terms = nilai_risk_terms(curve, ms);
-    return (struct moment){
-        ms, terms, nilai_value_worth_in(curve->model, customer, &terms.silence, ms)};
+    return (struct moment){ms, terms,
+                           nilai_value_worth_in(curve->model, customer, &terms.silence, ms)};
 }
 
 /* Moves the customer there: the band is judged at any time, value at events and check times. */
@@ -192,8 +193,9 @@ static bool changes_at(const struct nilai_customer *customer, const struct nilai
     const struct nilai_standing *now = &customer->standing;
     if (nilai_risk_band(curve, (enum nilai_band)now->band, &moment->terms) != now->band)
         return true;
-    return is_check && !nilai_value_same(*now, nilai_value_standing(curve->model, customer,
-                                                                    &moment->worth, moment->ms));
+    return is_check
+           && !nilai_value_same(
+               *now, nilai_value_standing(curve->model, customer, &moment->worth, moment->ms));
 }
 
 /* Where to begin to look: at the bound, which is later than the current second. */
@@ -212,8 +214,10 @@ static int64_t next_deadline(const struct nilai_customer *customer, const struct
     const struct nilai_model *model = curve->model;
     enum nilai_band band = (enum nilai_band)customer->standing.band;
     int64_t after_s = moment->ms / 1000, limit_s = NILAI_TIME_MAX_MS / 1000;
-    int64_t rest_s = nilai_value_next_rest_change(model, customer, &moment->worth.year, after_s, limit_s);
-    int64_t band_s = nilai_deadline_search(curve, band, &moment->terms, after_s, earlier(rest_s, limit_s));
+    int64_t rest_s =
+        nilai_value_next_rest_change(model, customer, &moment->worth.year, after_s, limit_s);
+    int64_t band_s =
+        nilai_deadline_search(curve, band, &moment->terms, after_s, earlier(rest_s, limit_s));
     int64_t first_s = earlier(rest_s, band_s);
     int64_t fall_s = nilai_value_next_fall(model, customer, &curve->posterior, after_s,
                                            earlier(first_s, limit_s));
@@ -388,8 +392,9 @@ uint32_t nilai_customer_apply(const struct nilai_model *model, struct nilai_cust
         step.notes |= NILAI_NOTE_LATE;
     move_time(customer, event->ts_ms);
     remember_id(customer, id_hash);
-    nilai_ring_slide(&customer->ring,
-                     nilai_ring_period(&customer->ring, nilai_model_day(model, customer->current_ms)));
+    nilai_ring_slide(
+        &customer->ring,
+        nilai_ring_period(&customer->ring, nilai_model_day(model, customer->current_ms)));
     apply_by_type(&step, customer, service);
     *notes = step.notes;
     return evaluate(model, customer, service, changes);

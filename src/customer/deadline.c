@@ -10,7 +10,7 @@
 /* Covers the rounding of sums of a few terms, and of z, far below what a second of it moves. */
 #define ROUNDING 1e-11
 /* That of one fading term, relative to it: a second fades it by more. */
-#define NOISE 1e-13
+#define NOISE    1e-13
 
 /* ---- the bound ---- */
 
@@ -72,8 +72,7 @@ static double days_unchanged(const struct nilai_curve *curve, enum nilai_band ba
 {
     const struct nilai_model *model = curve->model;
     switch (band) {
-    case NILAI_BAND_LOW:
-        return days_until_up(curve, terms, lift, model->eta_medium_up);
+    case NILAI_BAND_LOW: return days_until_up(curve, terms, lift, model->eta_medium_up);
     case NILAI_BAND_MEDIUM: {
         double down = days_until_down(curve, lift, terms->eta - model->eta_medium_down);
         if (!curve->high_allowed)
@@ -145,7 +144,8 @@ static struct nilai_range ordered(double a, double b)
 /* What both allow. What `a` has to say may be no number: then it says nothing. */
 static struct nilai_range both(struct nilai_range a, struct nilai_range b)
 {
-    return (struct nilai_range){a.least > b.least ? a.least : b.least, a.most < b.most ? a.most : b.most};
+    return (struct nilai_range){a.least > b.least ? a.least : b.least,
+                                a.most < b.most ? a.most : b.most};
 }
 
 /* From both ends at once, by the least and the most slope: where that has one sign the ends are the
@@ -176,8 +176,8 @@ static double rate_of(const struct nilai_model *model)
 }
 
 /* Overdue tickets stand still or fade all through a piece. */
-static struct nilai_range service_slope(const struct nilai_model *model, const struct nilai_terms *a,
-                                        const struct nilai_terms *b)
+static struct nilai_range service_slope(const struct nilai_model *model,
+                                        const struct nilai_terms *a, const struct nilai_terms *b)
 {
     double rate = rate_of(model);
     return sum(sum(fading_slope(a->support, b->support, model->cap_support, rate),
@@ -195,8 +195,8 @@ static double term_noise(double a, double b)
  * search through every second of thousands of years. */
 static double service_noise(const struct nilai_terms *a, const struct nilai_terms *b)
 {
-    return term_noise(a->support, b->support) + term_noise(a->survey, b->survey) +
-           term_noise(a->overdue, b->overdue);
+    return term_noise(a->support, b->support) + term_noise(a->survey, b->survey)
+           + term_noise(a->overdue, b->overdue);
 }
 
 static struct nilai_range widened(struct nilai_range range, double noise)
@@ -225,9 +225,11 @@ static struct outlook outlook_between(const struct nilai_curve *curve, const str
         double days = b->silence.days - a->silence.days;
         double noise = service_noise(a, b);
         struct nilai_range slope = service_slope(model, a, b);
-        struct nilai_range ends = sum(sum(ordered(a->support, b->support), ordered(a->survey, b->survey)),
-                                      ordered(a->overdue, b->overdue));
-        outlook.service = both(by_slope(nilai_risk_service(a), nilai_risk_service(b), slope, days), ends);
+        struct nilai_range ends =
+            sum(sum(ordered(a->support, b->support), ordered(a->survey, b->survey)),
+                ordered(a->overdue, b->overdue));
+        outlook.service =
+            both(by_slope(nilai_risk_service(a), nilai_risk_service(b), slope, days), ends);
         outlook.slope = sum(outlook.slope, slope);
         struct nilai_range apart = {curve->base + model->risk_bz * a->quiet.z + ends.least,
                                     curve->base + model->risk_bz * b->quiet.z + ends.most};
@@ -247,18 +249,19 @@ static bool may_change(const struct search *search, const struct nilai_terms *fr
     double cause_min = nilai_risk_cause_min(model);
 
     switch (search->band) {
-    case NILAI_BAND_LOW:
-        return outlook->eta.most >= model->eta_medium_up;
+    case NILAI_BAND_LOW: return outlook->eta.most >= model->eta_medium_up;
     case NILAI_BAND_MEDIUM: {
         bool may_have_cause =
             to->silence.days >= curve->gap_days || outlook->service.most >= cause_min;
-        return outlook->eta.least < model->eta_medium_down ||
-               (curve->high_allowed && may_have_cause && outlook->eta.most >= model->eta_high_up);
+        return outlook->eta.least < model->eta_medium_down
+               || (curve->high_allowed && may_have_cause
+                   && outlook->eta.most >= model->eta_high_up);
     }
     default: {
         bool surely_has_cause =
             from->silence.days >= curve->gap_days || outlook->service.least >= cause_min;
-        return outlook->eta.least < model->eta_high_down || !curve->high_allowed || !surely_has_cause;
+        return outlook->eta.least < model->eta_high_down || !curve->high_allowed
+               || !surely_has_cause;
     }
     }
 }
@@ -274,16 +277,14 @@ static bool surely_next(const struct search *search, const struct nilai_terms *f
     double most = from->eta + outlook->slope.most / NILAI_DAY_S + outlook->eta_noise;
 
     switch (search->band) {
-    case NILAI_BAND_LOW:
-        return least >= model->eta_medium_up;
+    case NILAI_BAND_LOW: return least >= model->eta_medium_up;
     case NILAI_BAND_MEDIUM: {
-        bool has_cause = from->silence.days >= curve->gap_days ||
-                         outlook->service.least >= nilai_risk_cause_min(model);
-        return most < model->eta_medium_down ||
-               (curve->high_allowed && has_cause && least >= model->eta_high_up);
+        bool has_cause = from->silence.days >= curve->gap_days
+                         || outlook->service.least >= nilai_risk_cause_min(model);
+        return most < model->eta_medium_down
+               || (curve->high_allowed && has_cause && least >= model->eta_high_up);
     }
-    default:
-        return most < model->eta_high_down;
+    default: return most < model->eta_high_down;
     }
 }
 
@@ -315,9 +316,9 @@ static double slope_at(const struct nilai_curve *curve, const struct nilai_terms
 {
     const struct nilai_model *model = curve->model;
     double z_slope = nilai_rhythm_slope(&curve->posterior, model->horizon_days, &terms->silence,
-                                        &terms->quiet, &terms->silence, &terms->quiet).least;
-    return model->risk_bz * z_slope +
-           (curve->service == NULL ? 0 : service_slope_at(model, terms));
+                                        &terms->quiet, &terms->silence, &terms->quiet)
+                         .least;
+    return model->risk_bz * z_slope + (curve->service == NULL ? 0 : service_slope_at(model, terms));
 }
 
 /* The threshold above or below the band, infinite if there is none. */
@@ -325,12 +326,9 @@ static double threshold(const struct search *search, bool above)
 {
     const struct nilai_model *model = search->curve->model;
     switch (search->band) {
-    case NILAI_BAND_LOW:
-        return above ? model->eta_medium_up : -INFINITY;
-    case NILAI_BAND_MEDIUM:
-        return above ? model->eta_high_up : model->eta_medium_down;
-    default:
-        return above ? INFINITY : model->eta_high_down;
+    case NILAI_BAND_LOW: return above ? model->eta_medium_up : -INFINITY;
+    case NILAI_BAND_MEDIUM: return above ? model->eta_high_up : model->eta_medium_down;
+    default: return above ? INFINITY : model->eta_high_down;
     }
 }
 
@@ -350,8 +348,8 @@ static double days_ahead(const struct search *search, const struct nilai_terms *
 }
 
 /* Days from `from` until eta crosses a threshold that lies between what it is there and at `to`: by
- * Hermite's cubic for the days by eta, if that is surely monotone (Fritsch and Carlson 1980), else by
- * the course at the steeper end. */
+ * Hermite's cubic for the days by eta, if that is surely monotone (Fritsch and Carlson 1980), else
+ * by the course at the steeper end. */
 static double days_to_crossing(const struct nilai_curve *curve, const struct nilai_terms *from,
                                const struct nilai_terms *to, double target)
 {
@@ -390,8 +388,8 @@ static int64_t second_after(int64_t second, double days, int64_t least, int64_t 
     return found > least ? found : least;
 }
 
-/* Where to divide: in the middle, unless the change can be foreseen. Then at the last second that is
- * not changed. */
+/* Where to divide: in the middle, unless the change can be foreseen. Then at the last second that
+ * is not changed. */
 static int64_t divide(const struct search *search, const struct point *from, const struct point *to,
                       int guesses)
 {
@@ -455,7 +453,8 @@ static int64_t first_in_piece(const struct search *search, struct point *from, i
 {
     for (int guesses = GUESSES; from->second < end_s; guesses--) {
         double days = guesses > 0 ? days_ahead(search, &from->terms) : INFINITY;
-        struct point to = point_at(search, second_after(from->second, days, from->second + 1, end_s));
+        struct point to =
+            point_at(search, second_after(from->second, days, from->second + 1, end_s));
         int64_t first = first_between(search, from, &to, GUESSES);
         if (first != NILAI_NEVER_S)
             return first;

@@ -101,9 +101,7 @@ size_t nilai_explain_reason(const struct nilai_reason *reason,
 {
     struct sentence sentence = {text, text + NILAI_EXPLAIN_SIZE - 1};
     switch (reason->code) {
-    case NILAI_REASON_SILENCE:
-        explain_silence(&sentence, facts);
-        break;
+    case NILAI_REASON_SILENCE: explain_silence(&sentence, facts); break;
     case NILAI_REASON_BUYS_RARELY:
         say_text(&sentence, "Buys rarely");
         explain_habit(&sentence, facts);
@@ -112,8 +110,7 @@ size_t nilai_explain_reason(const struct nilai_reason *reason,
         say_text(&sentence, "Buys often");
         explain_habit(&sentence, facts);
         break;
-    default:
-        explain_signal(&sentence, reason);
+    default: explain_signal(&sentence, reason);
     }
     *sentence.at = '\0';
     return (size_t)(sentence.at - text);

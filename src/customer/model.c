@@ -89,7 +89,8 @@ enum nilai_status nilai_model_prepare(struct nilai_model *model, struct nilai_er
         {model->risk_bz >= 0, "model.risk.bz must not be negative: risk may not fall with silence"},
         {model->spend_p > 0 && model->spend_gamma > 0 && model->spend_p + model->spend_q > 1,
          "model.spend.p and gamma must be above 0, and p + q above 1"},
-        {model->medium_up > 0 && model->high_up < 1 && model->medium_down > 0 && model->high_down < 1,
+        {model->medium_up > 0 && model->high_up < 1 && model->medium_down > 0
+             && model->high_down < 1,
          "alerts.medium.* and alerts.high.* must lie between 0 and 1"},
         {model->medium_down <= model->medium_up && model->high_down <= model->high_up,
          "alerts.medium.down must not be above medium.up, nor alerts.high.down above high.up"},

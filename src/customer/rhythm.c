@@ -168,13 +168,13 @@ double nilai_rhythm_p_alive(const struct nilai_silence *silence)
 double nilai_rhythm_expected_days(const struct nilai_model *model, uint32_t repeat_days,
                                   const struct nilai_silence *silence, double days)
 {
-    return nilai_rhythm_p_alive(silence) *
-           nilai_outlook_days(&model->rhythm, repeat_days, silence->past_days, days);
+    return nilai_rhythm_p_alive(silence)
+           * nilai_outlook_days(&model->rhythm, repeat_days, silence->past_days, days);
 }
 
 double nilai_rhythm_expected_year(const struct nilai_model *model, uint32_t repeat_days,
                                   const struct nilai_silence *silence)
 {
-    return nilai_rhythm_p_alive(silence) *
-           nilai_outlook_year(&model->outlook, &model->rhythm, repeat_days, silence->past_days);
+    return nilai_rhythm_p_alive(silence)
+           * nilai_outlook_year(&model->outlook, &model->rhythm, repeat_days, silence->past_days);
 }

@@ -72,7 +72,8 @@ struct nilai_ring_sums nilai_ring_of_period(const struct nilai_ring *ring, int32
     return (struct nilai_ring_sums){ring->nets[slot], ring->purchase_days[slot]};
 }
 
-/* Of all slots: what a ring holds as long as nothing has slid out of it. False: 64 bits are too few. */
+/* Of all slots: what a ring holds as long as nothing has slid out of it. False: 64 bits are too
+ * few. */
 static bool sum_all(const struct nilai_ring *ring, struct nilai_ring_sums *sums)
 {
     int64_t net = 0;

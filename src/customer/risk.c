@@ -7,7 +7,7 @@
 #include "nilai/customer/signals.h"
 #include "nilai/customer/tickets.h"
 
-#define CAUSE_SLACK 1e-9
+#define CAUSE_SLACK  1e-9
 #define LEAST_POINTS 0.0005
 
 struct nilai_curve nilai_risk_curve(const struct nilai_model *model,
@@ -19,7 +19,7 @@ struct nilai_curve nilai_risk_curve(const struct nilai_model *model,
         .model = model,
         .service = service,
         .posterior = nilai_rhythm_of(model, rhythm),
-                .high_allowed = rhythm->repeat_days > 0 || model->one_time_high,
+        .high_allowed = rhythm->repeat_days > 0 || model->one_time_high,
     };
     curve.base = model->risk_b0 + model->risk_bx * curve.posterior.habit.ln_days;
     curve.gap_days = nilai_rhythm_gap_days(&curve.posterior);
@@ -62,11 +62,12 @@ double nilai_risk_cause_min(const struct nilai_model *model)
 
 bool nilai_risk_has_cause(const struct nilai_curve *curve, const struct nilai_terms *terms)
 {
-    return terms->silence.days >= curve->gap_days ||
-           nilai_risk_service(terms) >= nilai_risk_cause_min(curve->model);
+    return terms->silence.days >= curve->gap_days
+           || nilai_risk_service(terms) >= nilai_risk_cause_min(curve->model);
 }
 
-static enum nilai_band band_of_eta(const struct nilai_model *model, enum nilai_band band, double eta)
+static enum nilai_band band_of_eta(const struct nilai_model *model, enum nilai_band band,
+                                   double eta)
 {
     double to_high = band == NILAI_BAND_HIGH ? model->eta_high_down : model->eta_high_up;
     double to_medium = band == NILAI_BAND_LOW ? model->eta_medium_up : model->eta_medium_down;

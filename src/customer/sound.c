@@ -3,10 +3,11 @@
  *
  *     ring.c      phase < 28; the newest period is never ahead of the one that is evaluated, and
  *                 far enough from the beginning that 13 periods before it have slots
- *     rhythm.c    first_day <= last_day, and days near enough that differences fit; the bitmap
- *                 has no day before the first, and as many as were counted where it reaches that far
- *     risk.c      a band for whoever may wake, and none before the first purchase; signals not in the
- *                 future, and finite together, for infinity times a fade of 0 would be no number
+ *     rhythm.c    first_day <= last_day, and days near enough that differences fit; the bitmap has
+ *                 no day before the first, and as many as were counted where it reaches that far
+ *     risk.c      a band for whoever may wake, and none before the first purchase; signals not in
+ *                 the future, and finite together, for infinity times a fade of 0 would be no
+ *                 number
  *     deadline.c  eta is a number; tickets opened not in the future
  *     value.c     a segment and a tier that index its tables; flags are 0 or 1,
  *                 for others would differ from what they are compared with for ever
@@ -25,9 +26,9 @@
 
 /* Far beyond any sum of signals, of 10 each, and finite when there are many of it; adding one to
  * so large a number changes nothing, so that sound stays sound. The same for sums of answers. */
-#define SIGNAL_MAX 0x1p60
+#define SIGNAL_MAX      0x1p60
 #define ANSWERS_SUM_MAX 0x1p53
-#define DRIFT_MAX 0x1p10
+#define DRIFT_MAX       0x1p10
 
 enum { BITMAP_DAYS = 64 };
 
@@ -51,8 +52,8 @@ static bool times_are_sound(const struct nilai_customer *customer)
         return false;
     if (!customer->rhythm.bought)
         return now_ms == last_ms && customer->wake_s == NILAI_NEVER_S;
-    return last_ms >= 0 && customer->wake_s > now_ms / 1000 &&
-           (customer->wake_s <= NILAI_TIME_MAX_MS / 1000 || customer->wake_s == NILAI_NEVER_S);
+    return last_ms >= 0 && customer->wake_s > now_ms / 1000
+           && (customer->wake_s <= NILAI_TIME_MAX_MS / 1000 || customer->wake_s == NILAI_NEVER_S);
 }
 
 /* While the bitmap reaches back to the first day, it shows every day that was counted; later the
@@ -73,8 +74,9 @@ static bool rhythm_is_sound(const struct nilai_model *model, const struct nilai_
     const struct nilai_rhythm *rhythm = &customer->rhythm;
     if (!rhythm->bought)
         return true;
-    return rhythm->first_day >= nilai_model_day(model, 0) && rhythm->first_day <= rhythm->last_day &&
-           rhythm->last_day <= nilai_model_day(model, customer->last_event_ms) && days_agree(rhythm);
+    return rhythm->first_day >= nilai_model_day(model, 0) && rhythm->first_day <= rhythm->last_day
+           && rhythm->last_day <= nilai_model_day(model, customer->last_event_ms)
+           && days_agree(rhythm);
 }
 
 /* The ring slides at events, to the current time, which deadlines may have moved on since. */
@@ -98,8 +100,8 @@ static bool recent_are_sound(const struct nilai_customer *customer)
         return false;
     if ((customer->recent_count == 0) != (customer->last_event_ms < 0))
         return false;
-    return customer->recent_count == NILAI_RECENT_IDS ||
-           customer->recent_next == customer->recent_count;
+    return customer->recent_count == NILAI_RECENT_IDS
+           || customer->recent_next == customer->recent_count;
 }
 
 /* The first purchase sets all three, and tells of it. Where it was only written down, and not
@@ -109,18 +111,20 @@ static bool standing_is_sound(const struct nilai_customer *customer)
 {
     const struct nilai_standing *standing = &customer->standing;
     if (standing->segment == NILAI_SEGMENT_NONE)
-        return standing->band == NILAI_BAND_NONE && standing->tier == NILAI_TIER_NONE &&
-               standing->unprofitable == 0 && customer->seq == 0 && customer->wake_s == NILAI_NEVER_S;
-    return customer->rhythm.bought && standing->band > NILAI_BAND_NONE &&
-           standing->band < NILAI_BANDS && standing->segment < NILAI_SEGMENTS &&
-           standing->tier > NILAI_TIER_NONE && standing->tier < NILAI_TIERS &&
-           standing->unprofitable <= 1;
+        return standing->band == NILAI_BAND_NONE && standing->tier == NILAI_TIER_NONE
+               && standing->unprofitable == 0 && customer->seq == 0
+               && customer->wake_s == NILAI_NEVER_S;
+    return customer->rhythm.bought && standing->band > NILAI_BAND_NONE
+           && standing->band < NILAI_BANDS && standing->segment < NILAI_SEGMENTS
+           && standing->tier > NILAI_TIER_NONE && standing->tier < NILAI_TIERS
+           && standing->unprofitable <= 1;
 }
 
 static bool ticket_is_sound(const struct nilai_followed *ticket, int64_t last_event_ms)
 {
-    return ticket->since_ms >= 0 && ticket->since_ms <= last_event_ms &&
-           ticket->kind < NILAI_TICKET_KINDS && is_bool(&ticket->open) && is_bool(&ticket->counted);
+    return ticket->since_ms >= 0 && ticket->since_ms <= last_event_ms
+           && ticket->kind < NILAI_TICKET_KINDS && is_bool(&ticket->open)
+           && is_bool(&ticket->counted);
 }
 
 static bool service_is_sound(const struct nilai_service *service, int64_t last_event_ms)
@@ -136,15 +140,15 @@ static bool service_is_sound(const struct nilai_service *service, int64_t last_e
     for (uint32_t i = 0; i < service->ticket_count; i++)
         if (!ticket_is_sound(&service->tickets[i], last_event_ms))
             return false;
-    return is_within(service->answers_sum, 0, ANSWERS_SUM_MAX) &&
-           is_within(service->drift, 0, DRIFT_MAX);
+    return is_within(service->answers_sum, 0, ANSWERS_SUM_MAX)
+           && is_within(service->drift, 0, DRIFT_MAX);
 }
 
 bool nilai_customer_is_sound(const struct nilai_model *model, const struct nilai_customer *customer,
                              const struct nilai_service *service)
 {
-    return is_bool(&customer->rhythm.bought) && times_are_sound(customer) &&
-           rhythm_is_sound(model, customer) && ring_is_sound(model, customer) &&
-           recent_are_sound(customer) && standing_is_sound(customer) &&
-           (service == NULL || service_is_sound(service, customer->last_event_ms));
+    return is_bool(&customer->rhythm.bought) && times_are_sound(customer)
+           && rhythm_is_sound(model, customer) && ring_is_sound(model, customer)
+           && recent_are_sound(customer) && standing_is_sound(customer)
+           && (service == NULL || service_is_sound(service, customer->last_event_ms));
 }

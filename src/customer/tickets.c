@@ -70,8 +70,8 @@ static void signal_resolution(const struct nilai_model *model, struct nilai_serv
     nilai_signals_add(model, service, code, weight, ts_ms);
 }
 
-static struct nilai_followed from_event(const struct nilai_event *event, uint64_t id_hash, bool open,
-                                        bool counted)
+static struct nilai_followed from_event(const struct nilai_event *event, uint64_t id_hash,
+                                        bool open, bool counted)
 {
     return (struct nilai_followed){
         .id_hash = id_hash,
@@ -122,8 +122,8 @@ static bool apply_reopened(const struct nilai_model *model, struct nilai_service
                            const struct nilai_event *event, struct nilai_followed *ticket,
                            uint64_t id_hash)
 {
-    nilai_signals_add(model, service, NILAI_SIGNAL_REOPENED,
-                      model->weights[NILAI_SIGNAL_REOPENED], event->ts_ms);
+    nilai_signals_add(model, service, NILAI_SIGNAL_REOPENED, model->weights[NILAI_SIGNAL_REOPENED],
+                      event->ts_ms);
     if (ticket == NULL)
         return follow(service, from_event(event, id_hash, true, false));
     ticket->open = true;

@@ -1,6 +1,5 @@
 #include "nilai/customer/value.h"
 
-
 #include "nilai/base/clock.h"
 #include "nilai/base/money.h"
 #include "nilai/customer/logarithm.h"
@@ -27,7 +26,8 @@ static const double keep = 0.9; /* an own cut is left only below this much of it
 
 double nilai_value_spend(const struct nilai_model *model, double days, double total)
 {
-    return model->spend_p * (model->spend_gamma + total) / (model->spend_p * days + model->spend_q - 1);
+    return model->spend_p * (model->spend_gamma + total)
+           / (model->spend_p * days + model->spend_q - 1);
 }
 
 static double margin_of(const struct nilai_model *model, const struct nilai_customer *customer)
@@ -93,8 +93,9 @@ struct nilai_worth nilai_value_worth(const struct nilai_model *model,
 
 static enum nilai_tier tier_of(const struct nilai_model *model, enum nilai_tier own, double clv)
 {
-    const double cuts[NILAI_TIER_D] = {
-        [NILAI_TIER_A] = model->cut_a, [NILAI_TIER_B] = model->cut_b, [NILAI_TIER_C] = model->cut_c};
+    const double cuts[NILAI_TIER_D] = {[NILAI_TIER_A] = model->cut_a,
+                                       [NILAI_TIER_B] = model->cut_b,
+                                       [NILAI_TIER_C] = model->cut_c};
     for (enum nilai_tier tier = NILAI_TIER_A; tier < NILAI_TIER_D; tier++)
         if (clv >= (tier == own ? keep : 1) * cuts[tier])
             return tier;
@@ -131,9 +132,9 @@ struct nilai_standing nilai_value_standing(const struct nilai_model *model,
     struct nilai_standing standing = customer->standing;
     bool rich = worth->clv_365 >= vip_cut(model, customer);
     int32_t age_days = nilai_model_day(model, ms) - customer->rhythm.first_day;
-    standing.segment =
-        (uint8_t)segment_of(customer, rich, worth->purchase_days_year, age_days);
-    standing.tier = (uint8_t)tier_of(model, (enum nilai_tier)customer->standing.tier, worth->clv_365);
+    standing.segment = (uint8_t)segment_of(customer, rich, worth->purchase_days_year, age_days);
+    standing.tier =
+        (uint8_t)tier_of(model, (enum nilai_tier)customer->standing.tier, worth->clv_365);
     standing.unprofitable = worth->net_year < 0;
     return standing;
 }
@@ -148,8 +149,8 @@ static int64_t day_start_s(const struct nilai_model *model, int32_t day)
     return nilai_model_day_start_ms(model, day) / 1000;
 }
 
-static int64_t period_start_s(const struct nilai_model *model, const struct nilai_customer *customer,
-                              int32_t period)
+static int64_t period_start_s(const struct nilai_model *model,
+                              const struct nilai_customer *customer, int32_t period)
 {
     return day_start_s(model, nilai_ring_first_day(&customer->ring, period));
 }
@@ -161,8 +162,8 @@ bool nilai_value_is_check(const struct nilai_model *model, const struct nilai_cu
     int32_t first_day = customer->rhythm.first_day;
     if (day_start_s(model, day) != second)
         return false;
-    return nilai_ring_first_day(&customer->ring, nilai_ring_period(&customer->ring, day)) == day ||
-           is_age(day - first_day);
+    return nilai_ring_first_day(&customer->ring, nilai_ring_period(&customer->ring, day)) == day
+           || is_age(day - first_day);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -182,16 +183,15 @@ static bool rest_differs(const struct nilai_customer *customer, const struct nil
                          int32_t age_days)
 {
     bool is_vip = customer->standing.segment == NILAI_SEGMENT_VIP;
-    return segment_of(customer, is_vip, sums->purchase_days, age_days) !=
-               customer->standing.segment ||
-           (sums->net < 0) != customer->standing.unprofitable;
+    return segment_of(customer, is_vip, sums->purchase_days, age_days) != customer->standing.segment
+           || (sums->net < 0) != customer->standing.unprofitable;
 }
 
 /* What keeps a segment when only purchase days leave the ring and no day of age comes. */
 static uint32_t least_days(enum nilai_segment segment)
 {
     static const uint8_t least[NILAI_SEGMENTS] = {
-        [NILAI_SEGMENT_VIP] = VIP_DAYS, [NILAI_SEGMENT_LOYAL] = LOYAL_DAYS,
+        [NILAI_SEGMENT_VIP] = VIP_DAYS,         [NILAI_SEGMENT_LOYAL] = LOYAL_DAYS,
         [NILAI_SEGMENT_REGULAR] = REGULAR_DAYS, [NILAI_SEGMENT_NEW] = 1,
         [NILAI_SEGMENT_OCCASIONAL] = 1,
     };
@@ -222,13 +222,15 @@ int64_t nilai_value_next_rest_change(const struct nilai_model *model,
     int32_t period = nilai_ring_period(ring, after_day), empty = nilai_ring_empty_from(ring);
     uint32_t least = least_days((enum nilai_segment)customer->standing.segment);
     struct nilai_ring_sums sums = *year;
-    bool agrees = false; /* the standing with the ring, so that only what leaves makes a difference */
+    bool agrees =
+        false; /* the standing with the ring, so that only what leaves makes a difference */
     while (period < empty && after_day < limit_day) {
         int32_t next_day = nilai_ring_first_day(ring, ++period);
         int32_t before = next_day <= limit_day ? next_day : limit_day + 1;
         int32_t age_days = after_day - customer->rhythm.first_day;
         int32_t day = age_days < LOYAL_AGE_DAYS
-                          ? first_day_of_age(customer, &sums, after_day, before) : before;
+                          ? first_day_of_age(customer, &sums, after_day, before)
+                          : before;
         if (day < before)
             return day_start_s(model, day);
         if (before < next_day)
@@ -250,8 +252,9 @@ int64_t nilai_value_next_rest_change(const struct nilai_model *model,
 /* What clv_365 must not fall below; 0: it does not matter. */
 static double least_clv(const struct nilai_model *model, const struct nilai_customer *customer)
 {
-    const double cuts[NILAI_TIERS] = {
-        [NILAI_TIER_A] = model->cut_a, [NILAI_TIER_B] = model->cut_b, [NILAI_TIER_C] = model->cut_c};
+    const double cuts[NILAI_TIERS] = {[NILAI_TIER_A] = model->cut_a,
+                                      [NILAI_TIER_B] = model->cut_b,
+                                      [NILAI_TIER_C] = model->cut_c};
     double least = keep * cuts[customer->standing.tier];
     if (customer->standing.segment == NILAI_SEGMENT_VIP && vip_cut(model, customer) > least)
         least = vip_cut(model, customer);
@@ -314,7 +317,8 @@ static int32_t first_fallen_period(const struct decline *decline, int32_t above,
     return below;
 }
 
-int64_t nilai_value_next_fall(const struct nilai_model *model, const struct nilai_customer *customer,
+int64_t nilai_value_next_fall(const struct nilai_model *model,
+                              const struct nilai_customer *customer,
                               const struct nilai_posterior *posterior, int64_t after_s,
                               int64_t limit_s)
 {
@@ -324,13 +328,14 @@ int64_t nilai_value_next_fall(const struct nilai_model *model, const struct nila
     decline.spend = net_spend_of(model, customer);
 
     int32_t last = period_at(model, customer, limit_s * 1000);
-    int32_t period = first_fallen_period(&decline, period_at(model, customer, after_s * 1000), last);
+    int32_t period =
+        first_fallen_period(&decline, period_at(model, customer, after_s * 1000), last);
     int64_t before_s = period_start_s(model, customer, period - 1);
     int64_t fall_s = period <= last ? period_start_s(model, customer, period) : NILAI_NEVER_S;
     for (size_t i = 0; i < NILAI_ARRAY_LEN(ages); i++) {
         int64_t age_s = day_start_s(model, customer->rhythm.first_day + ages[i]);
-        if (age_s > after_s && age_s > before_s && age_s < fall_s && age_s <= limit_s &&
-            has_fallen(&decline, age_s))
+        if (age_s > after_s && age_s > before_s && age_s < fall_s && age_s <= limit_s
+            && has_fallen(&decline, age_s))
             fall_s = age_s;
     }
     return fall_s;
@@ -378,7 +383,8 @@ int64_t nilai_value_fall_bound(const struct nilai_model *model,
     if (least <= 0)
         return NILAI_NEVER_S;
     double ln_ratio = clv > least ? nilai_ln_least(clv / least) : 0;
-    double growth = most_growth((double)(limit_s * 1000 - now_ms) / NILAI_DAY_MS / silence->past_days);
+    double growth =
+        most_growth((double)(limit_s * 1000 - now_ms) / NILAI_DAY_MS / silence->past_days);
     double power = fall_power(silence->left, posterior->s, growth);
     if (power * growth <= ln_ratio)
         return NILAI_NEVER_S;

@@ -41,8 +41,8 @@ static inline enum nilai_reject_class judge_text(const struct nilai_value *value
 {
     if (NILAI_UNLIKELY(value->kind != NILAI_VALUE_TEXT))
         return NILAI_REJECT_WRONG_TYPE;
-    if (NILAI_UNLIKELY(value->text.size < size_min || value->text.size > NILAI_TEXT_MAX ||
-                       !nilai_utf8_valid(value->text.data, value->text.size)))
+    if (NILAI_UNLIKELY(value->text.size < size_min || value->text.size > NILAI_TEXT_MAX
+                       || !nilai_utf8_valid(value->text.data, value->text.size)))
         return NILAI_REJECT_OUT_OF_RANGE;
     return NILAI_REJECT_NONE;
 }
@@ -110,8 +110,8 @@ static bool is_letter(char c)
 
 static bool is_three_letters(struct nilai_text text)
 {
-    return text.size == 3 && is_letter(text.data[0]) && is_letter(text.data[1]) &&
-           is_letter(text.data[2]);
+    return text.size == 3 && is_letter(text.data[0]) && is_letter(text.data[1])
+           && is_letter(text.data[2]);
 }
 
 /* Base units per unit; 0 if it is not known, or nothing that could be. */

@@ -187,8 +187,8 @@ bool nilai_msgpack_read_time(struct nilai_value *value, bool *bad)
     int64_t seconds, ms;
     uint64_t nanoseconds;
     split_time((const uint8_t *)value->text.data, size, &seconds, &nanoseconds);
-    *bad = nanoseconds >= NANOSECONDS_END || __builtin_mul_overflow(seconds, 1000, &ms) ||
-           __builtin_add_overflow(ms, (int64_t)(nanoseconds / 1000000), &ms);
+    *bad = nanoseconds >= NANOSECONDS_END || __builtin_mul_overflow(seconds, 1000, &ms)
+           || __builtin_add_overflow(ms, (int64_t)(nanoseconds / 1000000), &ms);
     if (*bad)
         return false;
     value->kind = NILAI_VALUE_TIME;

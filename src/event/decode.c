@@ -78,7 +78,8 @@ static bool read_fields(struct nilai_decoder *decoder, const uint8_t *bytes, siz
                         struct nilai_reject *reject)
 {
     if (is_json(decoder->rules.format, bytes[0]))
-        return nilai_read_json(decoder->json, &decoder->index, bytes, size, &decoder->fields, reject);
+        return nilai_read_json(decoder->json, &decoder->index, bytes, size, &decoder->fields,
+                               reject);
     return nilai_read_msgpack(&decoder->index, bytes, size, &decoder->fields, reject);
 }
 
@@ -97,15 +98,15 @@ bool nilai_decode(struct nilai_decoder *decoder, const void *bytes, size_t size,
         return reject_size(size, reject);
     if (bytes == NULL || size == 0)
         return nilai_fault_malformed(reject, "the value is empty", 0);
-    return read_fields(decoder, bytes, size, reject) &&
-           nilai_fields_check(&decoder->fields, &decoder->index, &decoder->rules, event, reject);
+    return read_fields(decoder, bytes, size, reject)
+           && nilai_fields_check(&decoder->fields, &decoder->index, &decoder->rules, event, reject);
 }
 
 bool nilai_decode_check_key(const struct nilai_event *event, const void *key, size_t key_size,
                             struct nilai_reject *reject)
 {
-    if (key != NULL && key_size == event->customer.size &&
-        memcmp(key, event->customer.data, key_size) == 0)
+    if (key != NULL && key_size == event->customer.size
+        && memcmp(key, event->customer.data, key_size) == 0)
         return true;
     reject->class = NILAI_REJECT_KEY_MISMATCH;
     snprintf(reject->message, sizeof reject->message, "%s",
@@ -118,7 +119,8 @@ bool nilai_decode_check_time(const struct nilai_decoder *decoder, const struct n
                              int64_t wall_ms, struct nilai_reject *reject)
 {
     int64_t latest;
-    if (__builtin_add_overflow(wall_ms, decoder->rules.max_future_ms, &latest) || event->ts_ms <= latest)
+    if (__builtin_add_overflow(wall_ms, decoder->rules.max_future_ms, &latest)
+        || event->ts_ms <= latest)
         return true;
     reject->class = NILAI_REJECT_FUTURE_TIMESTAMP;
     snprintf(reject->message, sizeof reject->message,

@@ -215,8 +215,8 @@ static int on_close(void *context)
 static uint32_t value_position(const struct nilai_json_reader *reader)
 {
     size_t at = yajl_get_bytes_consumed(reader->json.parser);
-    while (at < reader->json.size &&
-           (nilai_json_is_space(reader->json.bytes[at]) || reader->json.bytes[at] == ':'))
+    while (at < reader->json.size
+           && (nilai_json_is_space(reader->json.bytes[at]) || reader->json.bytes[at] == ':'))
         at++;
     return (uint32_t)at;
 }

@@ -134,8 +134,8 @@ static inline const uint8_t *take_guessed_key(const struct reading *reading, con
     if (NILAI_UNLIKELY(reading->end - at <= name->reach))
         return NULL;
     memcpy(&word, text, sizeof word);
-    if (*at != (0xa0 | name->size) || (word & name->mask) != name->word ||
-        !nilai_name_has_rest(name, text, name->size))
+    if (*at != (0xa0 | name->size) || (word & name->mask) != name->word
+        || !nilai_name_has_rest(name, text, name->size))
         return NULL;
     return at + 1 + name->size;
 }

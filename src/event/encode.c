@@ -2,9 +2,10 @@
  * The two formats differ in a few leaves (open, close, null, bool, number, string); all that
  * callers can get wrong - keys, numbers of entries, nesting - is checked above them, once.
  *
- * A published change has some sixty keys and values, so that JSON's commas, colons and quotes are put
- * here, in place: yajl writes them by a call for each byte, which took two thirds of the time of a
- * change. It has the word where there is something to know: what in a text must be escaped, and how.
+ * A published change has some sixty keys and values, so that JSON's commas, colons and quotes are
+ * put here, in place: yajl writes them by a call for each byte, which took two thirds of the time
+ * of a change. It has the word where there is something to know: what in a text must be escaped,
+ * and how.
  */
 #include "nilai/event/encode.h"
 
@@ -111,8 +112,8 @@ static bool count_entry(struct nilai_encoder *encoder, const char *key)
     return comma;
 }
 
-/* JSON: the key of the entry that comes now, which is a name of ours and needs no escape. Returns where
- * its value goes, with room for so many bytes; NULL after a failure. */
+/* JSON: the key of the entry that comes now, which is a name of ours and needs no escape. Returns
+ * where its value goes, with room for so many bytes; NULL after a failure. */
 static char *enter_json(struct nilai_encoder *encoder, const char *key, size_t value_room)
 {
     bool comma = count_entry(encoder, key);
@@ -169,8 +170,7 @@ static void put_escaped(struct nilai_encoder *encoder, const char *key, const ch
 {
     leave_json(encoder, enter_json(encoder, key, 0));
     yajl_gen_reset(encoder->escaper, NULL);
-    yajl_gen_status status
-        = yajl_gen_string(encoder->escaper, (const unsigned char *)text, size);
+    yajl_gen_status status = yajl_gen_string(encoder->escaper, (const unsigned char *)text, size);
     NILAI_ASSERT(status == yajl_gen_status_ok);
 }
 
@@ -263,7 +263,8 @@ void nilai_encode_int(struct nilai_encoder *encoder, const char *key, int64_t va
 size_t nilai_real_format(double value, char text[static NILAI_REAL_TEXT_SIZE])
 {
     NILAI_ASSERT(isfinite(value));
-    static_assert(NILAI_REAL_TEXT_SIZE >= 1 + 17 + 1 + 5 + 2 + 1, "sign, digits, point, e-308, .0, end");
+    static_assert(NILAI_REAL_TEXT_SIZE >= 1 + 17 + 1 + 5 + 2 + 1,
+                  "sign, digits, point, e-308, .0, end");
     int size = 0;
     for (int digits = 15; digits <= 17; digits++) {
         size = snprintf(text, NILAI_REAL_TEXT_SIZE, "%.*g", digits, value);
@@ -328,7 +329,8 @@ static void put_text(struct nilai_encoder *encoder, const char *key, const char 
     msgpack_pack_str_with_body(&encoder->packer, text, size);
 }
 
-void nilai_encode_text(struct nilai_encoder *encoder, const char *key, const char *data, size_t size)
+void nilai_encode_text(struct nilai_encoder *encoder, const char *key, const char *data,
+                       size_t size)
 {
     if (NILAI_LIKELY(is_json(encoder) && nilai_utf8_is_plain(data, size))) {
         put_quoted(encoder, key, data, size);

@@ -3,18 +3,13 @@
 #include <string.h>
 
 const char *const nilai_event_type_names[NILAI_EVENT_TYPES] = {
-    [NILAI_PURCHASE] = "purchase",
-    [NILAI_REFUND] = "refund",
-    [NILAI_TICKET] = "ticket",
-    [NILAI_SURVEY] = "survey",
-    [NILAI_ERASE] = "erase",
+    [NILAI_PURCHASE] = "purchase", [NILAI_REFUND] = "refund", [NILAI_TICKET] = "ticket",
+    [NILAI_SURVEY] = "survey",     [NILAI_ERASE] = "erase",
 };
 
 const char *const nilai_ticket_status_names[NILAI_TICKET_STATUSES] = {
-    [NILAI_TICKET_OPENED] = "opened",
-    [NILAI_TICKET_PENDING] = "pending",
-    [NILAI_TICKET_RESOLVED] = "resolved",
-    [NILAI_TICKET_REOPENED] = "reopened",
+    [NILAI_TICKET_OPENED] = "opened",     [NILAI_TICKET_PENDING] = "pending",
+    [NILAI_TICKET_RESOLVED] = "resolved", [NILAI_TICKET_REOPENED] = "reopened",
     [NILAI_TICKET_CLOSED] = "closed",
 };
 
@@ -33,14 +28,10 @@ const char *const nilai_metric_names[NILAI_METRICS] = {
 };
 
 const char *const nilai_factor_names[NILAI_FACTORS] = {
-    [NILAI_FACTOR_NONE] = NULL,
-    [NILAI_FACTOR_PRODUCT] = "product",
-    [NILAI_FACTOR_SERVICE] = "service",
-    [NILAI_FACTOR_IMAGE] = "image",
-    [NILAI_FACTOR_TIME] = "time",
-    [NILAI_FACTOR_EMOTIONAL] = "emotional",
-    [NILAI_FACTOR_ECONOMIC] = "economic",
-    [NILAI_FACTOR_FUNCTIONAL] = "functional",
+    [NILAI_FACTOR_NONE] = NULL,           [NILAI_FACTOR_PRODUCT] = "product",
+    [NILAI_FACTOR_SERVICE] = "service",   [NILAI_FACTOR_IMAGE] = "image",
+    [NILAI_FACTOR_TIME] = "time",         [NILAI_FACTOR_EMOTIONAL] = "emotional",
+    [NILAI_FACTOR_ECONOMIC] = "economic", [NILAI_FACTOR_FUNCTIONAL] = "functional",
 };
 
 static void keep_text(struct nilai_text *text, struct nilai_text stays, char *room)

@@ -5,8 +5,8 @@
 
 /* What a person is told about a rule. */
 static const struct {
-    const char *needs;   /* wrong-type */
-    const char *allowed; /* out-of-range */
+    const char *needs;          /* wrong-type */
+    const char *allowed;        /* out-of-range */
     enum nilai_value_kind kind; /* a value of this kind may be wrong in itself: then the text
                                    does not say "not a string" of a string */
 } rule_texts[NILAI_RULES] = {
@@ -20,7 +20,8 @@ static const struct {
     [NILAI_RULE_CURRENCY] = {"a string", "must be three letters", NILAI_VALUE_TEXT},
     [NILAI_RULE_SECONDS] = {"a number", "must be 0 to 1e9 seconds", NILAI_VALUE_REAL},
     [NILAI_RULE_SCORE] = {"a number", "must be a finite number within its scale", NILAI_VALUE_REAL},
-    [NILAI_RULE_SCALE] = {"an array of two numbers", "must be two different numbers, their difference finite",
+    [NILAI_RULE_SCALE] = {"an array of two numbers",
+                          "must be two different numbers, their difference finite",
                           NILAI_VALUE_ARRAY},
     [NILAI_RULE_MAPS] = {"an array of maps", NULL, NILAI_VALUE_ARRAY},
 };
@@ -39,7 +40,8 @@ static const char *const kind_texts[NILAI_VALUE_KINDS] = {
     [NILAI_VALUE_EXTENSION] = "an extension type",
 };
 
-__attribute__((cold)) bool nilai_fault_malformed(struct nilai_reject *reject, const char *what, size_t position)
+__attribute__((cold)) bool nilai_fault_malformed(struct nilai_reject *reject, const char *what,
+                                                 size_t position)
 {
     reject->class = NILAI_REJECT_MALFORMED;
     snprintf(reject->message, sizeof reject->message, "%s (byte %zu)", what, position);
@@ -70,15 +72,14 @@ static void tell_wrong_type(const struct nilai_field_row *row, const struct nila
         snprintf(text, size, "%s is needed, not %s", needs, kind_texts[value->kind]);
 }
 
-__attribute__((cold)) bool nilai_fault_field(struct nilai_reject *reject, enum nilai_reject_class class,
-                                             enum nilai_field field, const struct nilai_value *value)
+__attribute__((cold)) bool nilai_fault_field(struct nilai_reject *reject,
+                                             enum nilai_reject_class class, enum nilai_field field,
+                                             const struct nilai_value *value)
 {
     const struct nilai_field_row *row = &nilai_field_rows[field];
     char choices[96], text[128];
     switch (class) {
-    case NILAI_REJECT_WRONG_TYPE:
-        tell_wrong_type(row, value, text, sizeof text);
-        break;
+    case NILAI_REJECT_WRONG_TYPE: tell_wrong_type(row, value, text, sizeof text); break;
     case NILAI_REJECT_OUT_OF_RANGE:
         snprintf(text, sizeof text, "%s", rule_texts[row->rule].allowed);
         break;
@@ -89,13 +90,11 @@ __attribute__((cold)) bool nilai_fault_field(struct nilai_reject *reject, enum n
     case NILAI_REJECT_UNKNOWN_CURRENCY:
         snprintf(text, sizeof text, "no rate is configured for this currency");
         break;
-    default:
-        snprintf(text, sizeof text, "is there more than once");
-        break;
+    default: snprintf(text, sizeof text, "is there more than once"); break;
     }
     reject->class = class;
-    snprintf(reject->message, sizeof reject->message, "field \"%s\": %s (byte %" PRIu32 ")", row->name,
-             text, value->position);
+    snprintf(reject->message, sizeof reject->message, "field \"%s\": %s (byte %" PRIu32 ")",
+             row->name, text, value->position);
     return false;
 }
 

@@ -3,7 +3,8 @@
 #include <assert.h>
 
 static_assert(NILAI_FIELDS <= 32, "a field is a bit of 32");
-static_assert(NILAI_FIELDS * NILAI_CHOICES_MAX <= NILAI_NAME_NONE, "every choice has a number of its own");
+static_assert(NILAI_FIELDS * NILAI_CHOICES_MAX <= NILAI_NAME_NONE,
+              "every choice has a number of its own");
 
 enum {
     ALL = (1 << NILAI_EVENT_TYPES) - 1,

@@ -35,7 +35,7 @@ struct admin {
     rd_kafka_queue_t *results;
     struct topic topics[TOPICS_MAX];
     size_t topic_count;
-    long message_bytes; /* the largest max.message.bytes of an input topic */
+    long message_bytes;                 /* the largest max.message.bytes of an input topic */
     struct nilai_kafka_trouble trouble; /* since the last answer */
 };
 
@@ -60,9 +60,9 @@ static enum nilai_status open_client(struct admin *admin)
     /* The end of a topic is its high watermark here, open transactions included. */
     static const struct nilai_kafka_fixed fixed[] = {{"isolation.level", "read_uncommitted"}};
     rd_kafka_conf_t *config;
-    enum nilai_status status
-        = nilai_kafka_config_create(NILAI_KAFKA_ADMIN, admin->options->kafka,
-                                    admin->options->kafka_count, fixed, 1, &config, admin->error);
+    enum nilai_status status =
+        nilai_kafka_config_create(NILAI_KAFKA_ADMIN, admin->options->kafka,
+                                  admin->options->kafka_count, fixed, 1, &config, admin->error);
     if (status != NILAI_OK)
         return status;
     rd_kafka_conf_set_opaque(config, admin);
@@ -99,16 +99,16 @@ static enum nilai_status list_topics(struct admin *admin)
 {
     enum nilai_status status = NILAI_OK;
     for (uint32_t input = 0; input < admin->options->input_count && status == NILAI_OK; input++)
-        status = add_topic(admin, (struct topic){.name = admin->options->inputs[input],
-                                                 .is_input = true});
+        status = add_topic(admin,
+                           (struct topic){.name = admin->options->inputs[input], .is_input = true});
     for (int output = 0; output < NILAI_OUTPUT_TOPICS && status == NILAI_OK; output++) {
         if (admin->options->outputs[output] != NULL)
             status = add_topic(admin, (struct topic){.name = admin->options->outputs[output],
                                                      .output = (enum nilai_output_topic)output});
     }
     if (admin->options->state != NULL && status == NILAI_OK)
-        status = add_topic(admin, (struct topic){.name = admin->options->state,
-                                                 .output = NILAI_OUTPUT_STATE});
+        status = add_topic(
+            admin, (struct topic){.name = admin->options->state, .output = NILAI_OUTPUT_STATE});
     return status;
 }
 
@@ -193,15 +193,15 @@ static enum nilai_status wait_for_topics(struct admin *admin, bool all)
         int64_t left_ms = ends_ms - nilai_clock_monotonic_ms();
         if (left_ms < PAUSE_MS)
             left_ms = PAUSE_MS;
-        enum nilai_status status
-            = read_topics(admin, left_ms < ATTEMPT_MS ? (int)left_ms : ATTEMPT_MS);
+        enum nilai_status status =
+            read_topics(admin, left_ms < ATTEMPT_MS ? (int)left_ms : ATTEMPT_MS);
         if (status == NILAI_OK && (!all || !is_missing(admin)))
             return NILAI_OK;
         if (status != NILAI_OK && status != NILAI_AGAIN)
             return status;
         rd_kafka_poll(admin->client, PAUSE_MS); /* collects errors, too */
-        if (nilai_kafka_trouble_is_refusal(&admin->trouble) ||
-            nilai_clock_monotonic_ms() + PAUSE_MS >= ends_ms)
+        if (nilai_kafka_trouble_is_refusal(&admin->trouble)
+            || nilai_clock_monotonic_ms() + PAUSE_MS >= ends_ms)
             return tell_trouble(admin);
     }
 }
@@ -265,16 +265,14 @@ static enum nilai_status check_created(struct admin *admin, const rd_kafka_event
         rd_kafka_event_CreateTopics_result((rd_kafka_event_t *)(uintptr_t)event), &count);
     for (size_t index = 0; index < count; index++) {
         rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[index]);
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR
-            && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-            return nilai_error_set(admin->error, NILAI_CONFIG,
-                                   "kafka: topic %s cannot be made: %s%s",
-                                   rd_kafka_topic_result_name(results[index]),
-                                   rd_kafka_topic_result_error_string(results[index]) != NULL
-                                       ? rd_kafka_topic_result_error_string(results[index])
-                                       : rd_kafka_err2str(code),
-                                   is_right_to_create(code)
-                                       ? "; the right CREATE on the topic is missing" : "");
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+            return nilai_error_set(
+                admin->error, NILAI_CONFIG, "kafka: topic %s cannot be made: %s%s",
+                rd_kafka_topic_result_name(results[index]),
+                rd_kafka_topic_result_error_string(results[index]) != NULL
+                    ? rd_kafka_topic_result_error_string(results[index])
+                    : rd_kafka_err2str(code),
+                is_right_to_create(code) ? "; the right CREATE on the topic is missing" : "");
     }
     return NILAI_OK;
 }
@@ -283,14 +281,13 @@ static enum nilai_status await_result(struct admin *admin, const char *what,
                                       rd_kafka_event_t **event)
 {
     *event = rd_kafka_queue_poll(admin->results, admin->options->timeout_ms + ATTEMPT_MS);
-    rd_kafka_resp_err_t code = *event != NULL ? rd_kafka_event_error(*event)
-                                              : RD_KAFKA_RESP_ERR__TIMED_OUT;
+    rd_kafka_resp_err_t code =
+        *event != NULL ? rd_kafka_event_error(*event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return NILAI_OK;
-    enum nilai_status status
-        = nilai_error_set(admin->error, nilai_kafka_client_status(code), "kafka: %s: %s", what,
-                          *event != NULL ? rd_kafka_event_error_string(*event)
-                                         : rd_kafka_err2str(code));
+    enum nilai_status status = nilai_error_set(
+        admin->error, nilai_kafka_client_status(code), "kafka: %s: %s", what,
+        *event != NULL ? rd_kafka_event_error_string(*event) : rd_kafka_err2str(code));
     if (*event != NULL)
         rd_kafka_event_destroy(*event);
     *event = NULL;
@@ -354,7 +351,8 @@ static enum nilai_status check_counts(struct admin *admin)
         return NILAI_OK;
     return nilai_error_set(admin->error, NILAI_CONFIG,
                            "the input topics need the same number of partitions, so that a "
-                           "customer's events come together: %s", text);
+                           "customer's events come together: %s",
+                           text);
 }
 
 static bool is_state(const struct admin *admin, const char *topic)
@@ -374,15 +372,15 @@ static enum nilai_status check_state_count(struct admin *admin)
         return nilai_error_set(admin->error, NILAI_CONFIG,
                                "topic %s (state.topic) has %" PRId32 " partitions, the input "
                                "topics have %" PRId32 ": it needs as many; create it anew, or name "
-                               "another one", topic->name, topic->partitions,
-                               partitions_to_make(admin));
+                               "another one",
+                               topic->name, topic->partitions, partitions_to_make(admin));
     }
     return NILAI_OK;
 }
 
 /* Whatever Kafka takes away of the journal by itself is state that is lost. */
-static enum nilai_status check_state_entry(struct admin *admin, const char *topic,
-                                           const char *name, const char *value)
+static enum nilai_status check_state_entry(struct admin *admin, const char *topic, const char *name,
+                                           const char *value)
 {
     static const char *const wanted[][2] = {
         {"cleanup.policy", "delete"}, {"retention.ms", "-1"}, {"retention.bytes", "-1"}};
@@ -393,7 +391,8 @@ static enum nilai_status check_state_entry(struct admin *admin, const char *topi
                 "topic %s (state.topic) has %s=%s, so that Kafka would throw state away; mend it: "
                 "kafka-configs.sh --bootstrap-server ... --alter --entity-type topics "
                 "--entity-name %s --add-config cleanup.policy=delete,retention.ms=-1,"
-                "retention.bytes=-1", topic, name, value, topic);
+                "retention.bytes=-1",
+                topic, name, value, topic);
     }
     if ((strcmp(name, "max.message.bytes") == 0 || strcmp(name, "segment.bytes") == 0)
         && strtoll(value, NULL, 10) < STATE_MESSAGE_BYTES)
@@ -412,8 +411,8 @@ static void judge_retention(const struct admin *admin, const char *topic, int64_
     if (needed_ms > 0)
         nilai_log(NILAI_LOG_WARNING,
                   "input topic %s keeps events for %.4g hours only (retention.ms=%" PRId64 "): a "
-                  "restore may need those of the last %.4g", topic,
-                  (double)retention_ms / 3600000, retention_ms, (double)needed_ms / 3600000);
+                  "restore may need those of the last %.4g",
+                  topic, (double)retention_ms / 3600000, retention_ms, (double)needed_ms / 3600000);
     else
         nilai_log(NILAI_LOG_WARNING,
                   "input topic %s keeps events for %.4g days only (retention.ms=%" PRId64
@@ -434,7 +433,8 @@ static enum nilai_status check_entry(struct admin *admin, const char *topic,
     if (strcmp(name, "cleanup.policy") == 0 && strstr(value, "compact") != NULL)
         return nilai_error_set(admin->error, NILAI_CONFIG,
                                "input topic %s is compacted (cleanup.policy=%s): of a customer's "
-                               "events only the last would stay", topic, value);
+                               "events only the last would stay",
+                               topic, value);
     if (strcmp(name, "retention.ms") == 0)
         judge_retention(admin, topic, strtoll(value, NULL, 10));
     if (strcmp(name, "max.message.bytes") == 0 && strtol(value, NULL, 10) > admin->message_bytes)
@@ -447,7 +447,8 @@ static void note_unknown(const struct admin *admin, const char *topic, rd_kafka_
     nilai_log(NILAI_LOG_WARNING, "kafka: whether topic %s %s is not known: %s%s", topic,
               is_state(admin, topic) ? "keeps everything" : "is compacted", rd_kafka_err2str(code),
               code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
-                  ? "; the right DESCRIBE_CONFIGS on the topic is missing" : "");
+                  ? "; the right DESCRIBE_CONFIGS on the topic is missing"
+                  : "");
 }
 
 static enum nilai_status check_resources(struct admin *admin, rd_kafka_event_t *event)
@@ -464,8 +465,8 @@ static enum nilai_status check_resources(struct admin *admin, rd_kafka_event_t *
             note_unknown(admin, name, rd_kafka_ConfigResource_error(resources[index]));
             continue;
         }
-        const rd_kafka_ConfigEntry_t **entries
-            = rd_kafka_ConfigResource_configs(resources[index], &entry_count);
+        const rd_kafka_ConfigEntry_t **entries =
+            rd_kafka_ConfigResource_configs(resources[index], &entry_count);
         for (size_t entry = 0; entry < entry_count; entry++) {
             enum nilai_status status = check_entry(admin, name, entries[entry]);
             if (status != NILAI_OK)
@@ -483,8 +484,7 @@ static enum nilai_status check_settings(struct admin *admin)
     for (size_t index = 0; index < admin->topic_count; index++) {
         const struct topic *topic = &admin->topics[index];
         if (topic->is_input || (topic->output == NILAI_OUTPUT_STATE && !topic->missing))
-            resources[count++]
-                = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic->name);
+            resources[count++] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic->name);
     }
     rd_kafka_event_t *event;
     rd_kafka_AdminOptions_t *options = admin_options(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
@@ -494,8 +494,7 @@ static enum nilai_status check_settings(struct admin *admin)
         status = check_resources(admin, event);
         rd_kafka_event_destroy(event);
     } else {
-        nilai_log(NILAI_LOG_WARNING,
-                  "whether the input topics are compacted is not known: %s",
+        nilai_log(NILAI_LOG_WARNING, "whether the input topics are compacted is not known: %s",
                   admin->error->text);
         status = NILAI_OK;
     }
@@ -540,8 +539,8 @@ static enum nilai_status read_ends(struct admin *admin, struct nilai_kafka_layou
     enum nilai_status status = query_ends(admin, list);
     for (uint32_t input = 0; input < admin->options->input_count && status == NILAI_OK; input++) {
         for (int32_t partition = 0; partition < partitions; partition++) {
-            const rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_find(
-                list, admin->options->inputs[input], partition);
+            const rd_kafka_topic_partition_t *one =
+                rd_kafka_topic_partition_list_find(list, admin->options->inputs[input], partition);
             ends[(int32_t)input * partitions + partition] = one->offset > 0 ? one->offset : 0;
         }
     }

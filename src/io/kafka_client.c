@@ -5,8 +5,8 @@
 
 #include "kafka_report.h"
 
-/* The library speaks in syslog's levels. Failures of connections come a second time, to the client's
- * callback for errors, which every client of ours has. */
+/* The library speaks in syslog's levels. Failures of connections come a second time, to the
+ * client's callback for errors, which every client of ours has. */
 static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
     /* Only brokers older than all that we need, and the mock cluster, bring this up. */
@@ -53,8 +53,7 @@ enum nilai_status nilai_kafka_client_status(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR__RESOLVE:
     case RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT:
     case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
-    case RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS:
-        return NILAI_UNREACHABLE;
+    case RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS: return NILAI_UNREACHABLE;
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
     case RD_KAFKA_RESP_ERR__SSL:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -69,23 +68,18 @@ enum nilai_status nilai_kafka_client_status(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
     case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT:
-    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
-        return NILAI_CONFIG;
-    default:
-        return NILAI_FAILED;
+    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE: return NILAI_CONFIG;
+    default: return NILAI_FAILED;
     }
 }
 
 static const char *topic_advice(enum nilai_kafka_role role)
 {
     switch (role) {
-    case NILAI_KAFKA_CONSUMER:
-        return "; the right READ on the topic is missing";
+    case NILAI_KAFKA_CONSUMER: return "; the right READ on the topic is missing";
     case NILAI_KAFKA_PRODUCER:
-    case NILAI_KAFKA_FEEDER:
-        return "; the right WRITE on the topic is missing";
-    case NILAI_KAFKA_ADMIN:
-        break;
+    case NILAI_KAFKA_FEEDER: return "; the right WRITE on the topic is missing";
+    case NILAI_KAFKA_ADMIN: break;
     }
     return "; the rights READ, WRITE and DELETE on the topic are missing";
 }
@@ -100,16 +94,14 @@ const char *nilai_kafka_client_advice(enum nilai_kafka_role role, rd_kafka_resp_
         return "; the broker's certificate must be in date, name the host as we do, and be signed "
                "by an authority in kafka.ssl.ca.location, and its port must be one for "
                "kafka.security.protocol";
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-        return topic_advice(role);
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED: return topic_advice(role);
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
         return "; the right READ on the group is missing";
     case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
         return "; the right WRITE on transactional ids that begin with `group` is missing";
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
         return "; a right on the cluster is missing";
-    default:
-        return "";
+    default: return "";
     }
 }
 

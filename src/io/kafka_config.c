@@ -13,8 +13,8 @@
 
 /* ---- What may not be set ---------------------------------------------------------------- */
 
-#define OFFSETS "offsets are committed together with the output"
-#define UNUSED "nothing in this program reads it"
+#define OFFSETS  "offsets are committed together with the output"
+#define UNUSED   "nothing in this program reads it"
 #define CALLBACK "the program's own event loop depends on it"
 
 static const struct nilai_kafka_refusal refusals[] = {
@@ -177,8 +177,8 @@ bool nilai_kafka_property_is_secret(const char *name)
 {
     /* By parts of the name, so that what a newer library brings is covered, too. */
     static const char *const parts[] = {
-        "password", "passphrase", "secret", "key.pem", "private.key", "oauthbearer.config",
-        "assertion", "token",
+        "password",    "passphrase",         "secret",    "key.pem",
+        "private.key", "oauthbearer.config", "assertion", "token",
     };
     if (strcmp(name, "sasl.oauthbearer.token.endpoint.url") == 0)
         return false;
@@ -210,7 +210,8 @@ static enum nilai_status set(rd_kafka_conf_t *config, const char *name, const ch
     /* The library names an alias by its other name: say which one was written. It may quote the
      * value, which for a secret must not come out. */
     if (nilai_kafka_property_is_secret(name))
-        return nilai_error_set(error, NILAI_CONFIG, "kafka.%s: the library refuses its value", name);
+        return nilai_error_set(error, NILAI_CONFIG, "kafka.%s: the library refuses its value",
+                               name);
     reason[strcspn(reason, "\r\n")] = '\0';
     return nilai_error_set(error, NILAI_CONFIG, "kafka.%s: %s", name, reason);
 }
@@ -257,12 +258,9 @@ static const struct nilai_kafka_fixed preferred_admin[] = {
 
 /* What the promises rest on. */
 static const struct nilai_kafka_fixed demanded_consumer[] = {
-    {"enable.auto.commit", "false"},
-    {"enable.auto.offset.store", "false"},
-    {"isolation.level", "read_committed"},
-    {"partition.assignment.strategy", "range"},
-    {"auto.offset.reset", "earliest"},
-    {"enable.partition.eof", "true"},
+    {"enable.auto.commit", "false"},       {"enable.auto.offset.store", "false"},
+    {"isolation.level", "read_committed"}, {"partition.assignment.strategy", "range"},
+    {"auto.offset.reset", "earliest"},     {"enable.partition.eof", "true"},
     {"allow.auto.create.topics", "false"},
 };
 static const struct nilai_kafka_fixed demanded_producer[] = {
@@ -279,7 +277,9 @@ struct pairs {
     const struct nilai_kafka_fixed *list;
     size_t count;
 };
+/* clang-format off */
 #define PAIRS(array) {array, NILAI_ARRAY_LEN(array)}
+/* clang-format on */
 
 static const struct {
     struct pairs preferred, demanded;
@@ -297,13 +297,10 @@ static bool concerns(enum nilai_kafka_role role, const char *name)
     if (entry == NULL)
         return true; /* the library will say what it thinks of it */
     switch (role) {
-    case NILAI_KAFKA_CONSUMER:
-        return entry->consumer;
+    case NILAI_KAFKA_CONSUMER: return entry->consumer;
     case NILAI_KAFKA_PRODUCER:
-    case NILAI_KAFKA_FEEDER:
-        return entry->producer;
-    case NILAI_KAFKA_ADMIN:
-        break;
+    case NILAI_KAFKA_FEEDER: return entry->producer;
+    case NILAI_KAFKA_ADMIN: break;
     }
     return entry->consumer && entry->producer;
 }
@@ -334,11 +331,12 @@ static bool is_set(const rd_kafka_conf_t *config, const char *name)
     return nilai_kafka_config_get(config, name, value, sizeof value) && value[0] != '\0';
 }
 
-enum nilai_status
-nilai_kafka_config_create(enum nilai_kafka_role role, const struct nilai_kafka_property *given,
-                          size_t given_count, const struct nilai_kafka_fixed *fixed,
-                          size_t fixed_count, struct rd_kafka_conf_s **config,
-                          struct nilai_error *error)
+enum nilai_status nilai_kafka_config_create(enum nilai_kafka_role role,
+                                            const struct nilai_kafka_property *given,
+                                            size_t given_count,
+                                            const struct nilai_kafka_fixed *fixed,
+                                            size_t fixed_count, struct rd_kafka_conf_s **config,
+                                            struct nilai_error *error)
 {
     NILAI_ASSERT((size_t)role < NILAI_ARRAY_LEN(roles));
     need_catalogue();

@@ -16,8 +16,8 @@ static enum nilai_status make_topics(struct nilai_mock_cluster *cluster, const c
                                      struct nilai_error *error)
 {
     for (size_t topic = 0; topic < topic_count; topic++) {
-        rd_kafka_resp_err_t code
-            = rd_kafka_mock_topic_create(cluster->brokers, topics[topic], partitions, 1);
+        rd_kafka_resp_err_t code =
+            rd_kafka_mock_topic_create(cluster->brokers, topics[topic], partitions, 1);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
             return nilai_error_set(error, NILAI_FAILED, "embedded broker: topic %s: %s",
                                    topics[topic], rd_kafka_err2str(code));
@@ -36,8 +36,7 @@ static enum nilai_status make_host(struct nilai_mock_cluster *cluster, struct ni
 }
 
 enum nilai_status nilai_mock_cluster_create(const char *const *topics, size_t topic_count,
-                                            int32_t partitions,
-                                            struct nilai_mock_cluster **result,
+                                            int32_t partitions, struct nilai_mock_cluster **result,
                                             struct nilai_error *error)
 {
     NILAI_ASSERT(partitions >= 1 && partitions <= NILAI_MOCK_PARTITIONS_MAX);

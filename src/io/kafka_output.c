@@ -10,16 +10,17 @@ static const struct nilai_kafka_fixed preferences[] = {
     {"queue.buffering.max.messages", "200000"},
     {"message.max.bytes", "67108864"}, /* the brokers' own limits decide */
     {"linger.ms", "5"},
-    /* The brokers turn a transaction away for as long as they close the one before: milliseconds. */
+    /* The brokers turn a transaction away for as long as they close the one before:
+     * milliseconds. */
     {"retry.backoff.ms", "10"},
 };
 
 enum { FIXED_MAX = 8 };
 
-enum nilai_status
-nilai_kafka_output_configure(const struct nilai_kafka_sink_options *options,
-                             const struct nilai_kafka_fixed *fixed, size_t fixed_count,
-                             rd_kafka_conf_t **config, struct nilai_error *error)
+enum nilai_status nilai_kafka_output_configure(const struct nilai_kafka_sink_options *options,
+                                               const struct nilai_kafka_fixed *fixed,
+                                               size_t fixed_count, rd_kafka_conf_t **config,
+                                               struct nilai_error *error)
 {
     struct nilai_kafka_fixed all[FIXED_MAX];
     size_t count = 0;
@@ -48,10 +49,10 @@ static rd_kafka_topic_conf_t *topic_settings(rd_kafka_t *producer, size_t topic)
     return settings;
 }
 
-enum nilai_status
-nilai_kafka_output_open(rd_kafka_t *producer, const struct nilai_kafka_sink_options *options,
-                        rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS],
-                        struct nilai_error *error)
+enum nilai_status nilai_kafka_output_open(rd_kafka_t *producer,
+                                          const struct nilai_kafka_sink_options *options,
+                                          rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS],
+                                          struct nilai_error *error)
 {
     for (size_t topic = 0; topic < NILAI_OUTPUT_TOPICS; topic++) {
         const char *name = options->topics[topic];
@@ -107,8 +108,8 @@ rd_kafka_topic_partition_list_t *
 nilai_kafka_output_offsets(const struct nilai_kafka_sink_options *options,
                            const struct nilai_position *list, size_t count)
 {
-    rd_kafka_topic_partition_list_t *offsets
-        = rd_kafka_topic_partition_list_new((int)(count * options->input_topic_count));
+    rd_kafka_topic_partition_list_t *offsets =
+        rd_kafka_topic_partition_list_new((int)(count * options->input_topic_count));
     for (size_t index = 0; index < count; index++) {
         if (!add_position(options, &list[index], offsets)) {
             rd_kafka_topic_partition_list_destroy(offsets);

@@ -23,8 +23,7 @@ nilai_kafka_output_open(rd_kafka_t *producer, const struct nilai_kafka_sink_opti
 /* Gives up what was not delivered, and frees the producer with its topics and its queue of events
  * (NULL: it has none). */
 void nilai_kafka_output_close(rd_kafka_t *producer, rd_kafka_queue_t *events,
-                              rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS],
-                              int flush_ms);
+                              rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS], int flush_ms);
 
 /* The offsets of a commit, with what goes along with each. NULL when out of memory. */
 rd_kafka_topic_partition_list_t *

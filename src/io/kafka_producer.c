@@ -60,12 +60,11 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
         return;
     }
     if (producer->counts.failed++ == 0)
-        producer->failure = nilai_error_set(&producer->reason, nilai_kafka_client_status(message->err),
-                                            "topic %s: a message was not delivered: %s%s",
-                                            rd_kafka_topic_name(message->rkt),
-                                            rd_kafka_err2str(message->err),
-                                            nilai_kafka_client_advice(NILAI_KAFKA_PRODUCER,
-                                                                      message->err));
+        producer->failure =
+            nilai_error_set(&producer->reason, nilai_kafka_client_status(message->err),
+                            "topic %s: a message was not delivered: %s%s",
+                            rd_kafka_topic_name(message->rkt), rd_kafka_err2str(message->err),
+                            nilai_kafka_client_advice(NILAI_KAFKA_PRODUCER, message->err));
 }
 
 /* A fatal error fails all messages, but not necessarily one that we can still wait for. */
@@ -74,13 +73,13 @@ static void note_fatal(struct nilai_kafka_producer *producer)
     char text[256];
     rd_kafka_resp_err_t code = rd_kafka_fatal_error(producer->client, text, sizeof text);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR && producer->failure == NILAI_OK)
-        producer->failure = nilai_error_set(&producer->reason, nilai_kafka_client_status(code),
-                                            "kafka: %s", text);
+        producer->failure =
+            nilai_error_set(&producer->reason, nilai_kafka_client_status(code), "kafka: %s", text);
 }
 
 /* The library does not take this message, today or tomorrow. */
-static void note_refusal(struct nilai_kafka_producer *producer, size_t topic, rd_kafka_resp_err_t code,
-                         size_t size)
+static void note_refusal(struct nilai_kafka_producer *producer, size_t topic,
+                         rd_kafka_resp_err_t code, size_t size)
 {
     producer->counts.failed++;
     note_fatal(producer);
@@ -91,12 +90,13 @@ static void note_refusal(struct nilai_kafka_producer *producer, size_t topic, rd
             &producer->reason, NILAI_CONFIG,
             "a message of %zu bytes is more than kafka.message.max.bytes allows", size);
     else
-        producer->failure = nilai_error_set(&producer->reason, nilai_kafka_client_status(code),
-                                            "topic %s: %s", rd_kafka_topic_name(producer->topics[topic]),
-                                            rd_kafka_err2str(code));
+        producer->failure =
+            nilai_error_set(&producer->reason, nilai_kafka_client_status(code), "topic %s: %s",
+                            rd_kafka_topic_name(producer->topics[topic]), rd_kafka_err2str(code));
 }
 
-static enum nilai_status outcome(const struct nilai_kafka_producer *producer, struct nilai_error *error)
+static enum nilai_status outcome(const struct nilai_kafka_producer *producer,
+                                 struct nilai_error *error)
 {
     if (NILAI_UNLIKELY(producer->failure != NILAI_OK))
         return nilai_error_set(error, producer->failure, "%s", producer->reason.text);
@@ -112,16 +112,17 @@ struct place {
 
 static struct batch *batch_of(const struct nilai_kafka_producer *producer, struct place place)
 {
-    return &producer->batches[place.topic * (size_t)producer->partition_count + (size_t)place.partition];
+    return &producer->batches[place.topic * (size_t)producer->partition_count
+                              + (size_t)place.partition];
 }
 
 /* The key alone decides, as in the Java client. */
-static struct place place_of(const struct nilai_kafka_producer *producer, size_t topic, const void *key,
-                             size_t key_size)
+static struct place place_of(const struct nilai_kafka_producer *producer, size_t topic,
+                             const void *key, size_t key_size)
 {
-    return (struct place){topic, rd_kafka_msg_partitioner_murmur2_random(
-                                     producer->topics[topic], key, key_size,
-                                     producer->partition_count, NULL, NULL)};
+    return (struct place){
+        topic, rd_kafka_msg_partitioner_murmur2_random(producer->topics[topic], key, key_size,
+                                                       producer->partition_count, NULL, NULL)};
 }
 
 /* Of a batch that the library has not taken whole: what it has no room for yet stays. */
@@ -210,8 +211,8 @@ static enum nilai_status send_alone(struct nilai_kafka_producer *producer, struc
 {
     rd_kafka_resp_err_t code = rd_kafka_producev(
         producer->client, RD_KAFKA_V_RKT(producer->topics[place.topic]),
-        RD_KAFKA_V_PARTITION(place.partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, key_size),
-        RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value_size),
+        RD_KAFKA_V_PARTITION(place.partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_KEY(key, key_size), RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value_size),
         RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_END);
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return NILAI_AGAIN;
@@ -237,7 +238,8 @@ enum nilai_status nilai_kafka_producer_send(struct nilai_kafka_producer *produce
         return NILAI_AGAIN;
     if (!alone)
         stage(batch, key, key_size, value, value_size);
-    else if (send_alone(producer, place, key, key_size, value, value_size, timestamp_ms) != NILAI_OK)
+    else if (send_alone(producer, place, key, key_size, value, value_size, timestamp_ms)
+             != NILAI_OK)
         return NILAI_AGAIN;
     producer->counts.sent++;
     return outcome(producer, error);
@@ -267,7 +269,8 @@ static enum nilai_status check_topics(const struct rd_kafka_metadata *metadata,
             if (strcmp(metadata->topics[k].topic, options->topics[i]) == 0)
                 found = &metadata->topics[k];
         if (found == NULL || found->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-            return nilai_error_set(error, NILAI_CONFIG, "topic %s does not exist", options->topics[i]);
+            return nilai_error_set(error, NILAI_CONFIG, "topic %s does not exist",
+                                   options->topics[i]);
         if (found->err != RD_KAFKA_RESP_ERR_NO_ERROR)
             return nilai_error_set(error, nilai_kafka_client_status(found->err), "topic %s: %s%s",
                                    options->topics[i], rd_kafka_err2str(found->err),
@@ -278,11 +281,11 @@ static enum nilai_status check_topics(const struct rd_kafka_metadata *metadata,
         if (i == 0)
             first_count = found->partition_cnt;
         else if (found->partition_cnt != first_count)
-            return nilai_error_set(error, NILAI_CONFIG,
-                                   "topics %s and %s have %d and %d partitions; it must be the same "
-                                   "number, so that a customer falls into the same one of each",
-                                   options->topics[0], options->topics[i], first_count,
-                                   found->partition_cnt);
+            return nilai_error_set(
+                error, NILAI_CONFIG,
+                "topics %s and %s have %d and %d partitions; it must be the same "
+                "number, so that a customer falls into the same one of each",
+                options->topics[0], options->topics[i], first_count, found->partition_cnt);
     }
     *partition_count = first_count;
     return NILAI_OK;
@@ -315,12 +318,13 @@ static enum nilai_status look_around(struct nilai_kafka_producer *producer,
         uint64_t now_ns = nilai_clock_monotonic_ns();
         int left_ms = now_ns < end_ns ? (int)((end_ns - now_ns) / 1000000) + 1 : 1;
         const struct rd_kafka_metadata *metadata;
-        rd_kafka_resp_err_t code
-            = rd_kafka_metadata(producer->client, 0, NULL, &metadata,
-                                left_ms < METADATA_ATTEMPT_MS ? left_ms : METADATA_ATTEMPT_MS);
+        rd_kafka_resp_err_t code =
+            rd_kafka_metadata(producer->client, 0, NULL, &metadata,
+                              left_ms < METADATA_ATTEMPT_MS ? left_ms : METADATA_ATTEMPT_MS);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             producer->connected = true;
-            enum nilai_status status = check_topics(metadata, options, &producer->partition_count, error);
+            enum nilai_status status =
+                check_topics(metadata, options, &producer->partition_count, error);
             rd_kafka_metadata_destroy(metadata);
             return status;
         }
@@ -345,7 +349,8 @@ static enum nilai_status open_topics(struct nilai_kafka_producer *producer,
     return NILAI_OK;
 }
 
-static enum nilai_status open_batches(struct nilai_kafka_producer *producer, struct nilai_error *error)
+static enum nilai_status open_batches(struct nilai_kafka_producer *producer,
+                                      struct nilai_error *error)
 {
     size_t count = producer->topic_count * (size_t)producer->partition_count;
     producer->batches = calloc(count, sizeof *producer->batches);
@@ -358,8 +363,8 @@ static enum nilai_status open_client(struct nilai_kafka_producer *producer,
                                      struct nilai_error *error)
 {
     rd_kafka_conf_t *config;
-    enum nilai_status status = nilai_kafka_config_create(NILAI_KAFKA_FEEDER, options->given,
-                                                         options->given_count, NULL, 0, &config, error);
+    enum nilai_status status = nilai_kafka_config_create(
+        NILAI_KAFKA_FEEDER, options->given, options->given_count, NULL, 0, &config, error);
     if (status != NILAI_OK)
         return status;
     rd_kafka_conf_set_opaque(config, producer);

@@ -50,8 +50,8 @@ static struct said *find(uint64_t text)
 bool nilai_kafka_report_is_due(const char *who, const char *text, int64_t now_ms,
                                uint64_t *left_out)
 {
-    uint64_t hash = nilai_hash_seeded(text, nilai_kafka_report_useful(text),
-                                      nilai_hash(who, strlen(who)));
+    uint64_t hash =
+        nilai_hash_seeded(text, nilai_kafka_report_useful(text), nilai_hash(who, strlen(who)));
     pthread_mutex_lock(&lock);
     struct said *said = find(hash);
     bool due = !said->used || now_ms - said->at_ms >= NILAI_KAFKA_REPORT_EVERY_MS;

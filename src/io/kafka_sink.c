@@ -41,24 +41,24 @@ struct second_try {
  * Epochs: what is put belongs to the open one; a commit closes it and opens the other. Since
  * one commit at most is on its way, two are enough, told apart by one bit.
  *
- * A commit goes through three stages, each begun when the one before is acknowledged: the output
- * of its epoch, which is on its way since it was put; the journal, held back until then; the
- * offsets. So the journal never says that something was published which was not, and the offsets
- * are never ahead of the journal. What is held back has a limit; when it is reached before a commit
- * (amid a turn of millions of deadlines), the journal so far is written as soon as the output so far
- * is acknowledged.
+ * A commit goes through three stages, each begun when the one before is acknowledged: the output of
+ * its epoch, which is on its way since it was put; the journal, held back until then; the offsets.
+ * So the journal never says that something was published which was not, and the offsets are never
+ * ahead of the journal. What is held back has a limit; when it is reached before a commit (amid a
+ * turn of millions of deadlines), the journal so far is written as soon as the output so far is
+ * acknowledged.
  */
 struct kafka_sink {
     struct nilai_sink base;
     struct nilai_kafka_sink_options options;
     rd_kafka_t *producer;
     rd_kafka_topic_t *topics[NILAI_OUTPUT_TOPICS];
-    rd_kafka_queue_t *acks;    /* the producer's events */
-    uint64_t outstanding[2];   /* messages by epoch */
-    unsigned epoch;            /* the open one */
-    struct held held[2];       /* by epoch, too */
+    rd_kafka_queue_t *acks;     /* the producer's events */
+    uint64_t outstanding[2];    /* messages by epoch */
+    unsigned epoch;             /* the open one */
+    struct held held[2];        /* by epoch, too */
     uint64_t state_outstanding; /* records of the journal */
-    uint64_t assignment;       /* under which that was asked for */
+    uint64_t assignment;        /* under which that was asked for */
     enum nilai_commit_state state;
     bool sent; /* the offsets of the running commit are on their way, with the source */
     rd_kafka_topic_partition_list_t *offsets;
@@ -84,9 +84,9 @@ static void fail(struct kafka_sink *sink, rd_kafka_resp_err_t code, const char *
                  const char *text)
 {
     if (sink->failure == NILAI_OK)
-        sink->failure = nilai_error_set(&sink->error, nilai_kafka_client_status(code),
-                                        "kafka: %s: %s%s", what, text,
-                                        nilai_kafka_client_advice(NILAI_KAFKA_PRODUCER, code));
+        sink->failure =
+            nilai_error_set(&sink->error, nilai_kafka_client_status(code), "kafka: %s: %s%s", what,
+                            text, nilai_kafka_client_advice(NILAI_KAFKA_PRODUCER, code));
 }
 
 static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
@@ -144,13 +144,14 @@ static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_ou
     if (headers == NULL)
         return NILAI_NO_MEMORY;
     enum nilai_dead_part part = NILAI_DEAD_WHOLE;
-    rd_kafka_resp_err_t code
-        = produce(sink, output->topic, sink->epoch, part, output->key, output->key_size,
-                  output->value, output->value_size, headers);
-    while (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
-           && output->topic == NILAI_OUTPUT_DEAD_LETTER && part != NILAI_DEAD_REASON) {
+    rd_kafka_resp_err_t code =
+        produce(sink, output->topic, sink->epoch, part, output->key, output->key_size,
+                output->value, output->value_size, headers);
+    while (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && output->topic == NILAI_OUTPUT_DEAD_LETTER
+           && part != NILAI_DEAD_REASON) {
         part = nilai_dead_part_smaller(part, output->value != NULL);
-        rd_kafka_headers_t *fewer = nilai_dead_part_headers(headers, part, output->key_size, output->value_size);
+        rd_kafka_headers_t *fewer =
+            nilai_dead_part_headers(headers, part, output->key_size, output->value_size);
         rd_kafka_headers_destroy(headers);
         headers = fewer;
         bool with_key = part != NILAI_DEAD_REASON;
@@ -178,12 +179,13 @@ static bool queue_second_try(struct kafka_sink *sink, const rd_kafka_message_t *
     if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR
         || (entry = malloc(sizeof *entry + key_size)) == NULL)
         return false;
-    *entry = (struct second_try){.next = sink->second_tries,
-                                 .headers = nilai_dead_part_headers(headers, part, message->key_len, message->len),
-                                 .epoch = epoch,
-                                 .part = part,
-                                 .key_size = key_size,
-                                 .has_key = with_key};
+    *entry = (struct second_try){
+        .next = sink->second_tries,
+        .headers = nilai_dead_part_headers(headers, part, message->key_len, message->len),
+        .epoch = epoch,
+        .part = part,
+        .key_size = key_size,
+        .has_key = with_key};
     if (key_size > 0)
         memcpy(entry->key, message->key, key_size);
     sink->second_tries = entry;
@@ -202,10 +204,9 @@ static void send_second_tries(struct kafka_sink *sink)
 {
     while (sink->second_tries != NULL) {
         struct second_try *entry = sink->second_tries;
-        rd_kafka_resp_err_t code
-            = produce(sink, NILAI_OUTPUT_DEAD_LETTER, entry->epoch, entry->part,
-                      entry->has_key ? entry->key : NULL, entry->key_size, NULL, 0,
-                      entry->headers);
+        rd_kafka_resp_err_t code =
+            produce(sink, NILAI_OUTPUT_DEAD_LETTER, entry->epoch, entry->part,
+                    entry->has_key ? entry->key : NULL, entry->key_size, NULL, 0, entry->headers);
         if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
             return;
         sink->outstanding[entry->epoch]--;
@@ -223,12 +224,13 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
     uintptr_t tag = (uintptr_t)message->_private;
     unsigned epoch = tag & 1;
     enum nilai_dead_part part = (enum nilai_dead_part)(tag >> TAG_PART_SHIFT & TAG_PART_MASK);
-    uint64_t *outstanding
-        = (tag & TAG_STATE) != 0 ? &sink->state_outstanding : &sink->outstanding[epoch];
+    uint64_t *outstanding =
+        (tag & TAG_STATE) != 0 ? &sink->state_outstanding : &sink->outstanding[epoch];
     NILAI_ASSERT(part <= NILAI_DEAD_REASON && *outstanding > 0);
     if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && !sink->closing
         && message->rkt == sink->topics[NILAI_OUTPUT_DEAD_LETTER] && part != NILAI_DEAD_REASON
-        && queue_second_try(sink, message, epoch, nilai_dead_part_smaller(part, message->payload != NULL)))
+        && queue_second_try(sink, message, epoch,
+                            nilai_dead_part_smaller(part, message->payload != NULL)))
         return;
     (*outstanding)--;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && !sink->closing)
@@ -287,10 +289,10 @@ static bool write_state(struct kafka_sink *sink, struct held *held)
         rd_kafka_headers_t *headers = nilai_kafka_output_headers(output);
         rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__FAIL;
         if (headers != NULL)
-            code = nilai_kafka_output_produce(
-                sink->producer, sink->topics[NILAI_OUTPUT_STATE], output->partition, output->key,
-                output->key_size, output->value, output->value_size, headers,
-                (void *)(uintptr_t)TAG_STATE);
+            code = nilai_kafka_output_produce(sink->producer, sink->topics[NILAI_OUTPUT_STATE],
+                                              output->partition, output->key, output->key_size,
+                                              output->value, output->value_size, headers,
+                                              (void *)(uintptr_t)TAG_STATE);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR && headers != NULL)
             rd_kafka_headers_destroy(headers);
         if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
@@ -315,8 +317,7 @@ static void send_offsets(struct kafka_sink *sink)
 /* Goes on with the running commit as far as the brokers have answered. */
 static void advance(struct kafka_sink *sink)
 {
-    if (sink->failure != NILAI_OK || !is_unsent(sink)
-        || sink->outstanding[sink->epoch ^ 1] > 0)
+    if (sink->failure != NILAI_OK || !is_unsent(sink) || sink->outstanding[sink->epoch ^ 1] > 0)
         return;
     if (is_outdated(sink)) {
         if (sink->held[sink->epoch ^ 1].box != NULL)
@@ -411,10 +412,9 @@ enum nilai_status nilai_kafka_sink_create(const struct nilai_kafka_sink_options 
         return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     created->base.ops = &kafka_sink_ops;
     created->options = *options;
-    enum nilai_status status
-        = options->topics[NILAI_OUTPUT_STATE] == NULL || create_boxes(created)
-              ? nilai_kafka_output_configure(options, NULL, 0, &config, error)
-              : nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
+    enum nilai_status status = options->topics[NILAI_OUTPUT_STATE] == NULL || create_boxes(created)
+                                   ? nilai_kafka_output_configure(options, NULL, 0, &config, error)
+                                   : nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     if (status == NILAI_OK) {
         rd_kafka_conf_set_opaque(config, created);
         rd_kafka_conf_set_dr_msg_cb(config, on_delivery);

@@ -33,12 +33,12 @@ enum {
 struct kafka_source {
     struct nilai_source base;
     struct nilai_kafka_source_options options;
-    pthread_mutex_t lock;      /* whoever changes `client`, and whoever reads it elsewhere */
+    pthread_mutex_t lock; /* whoever changes `client`, and whoever reads it elsewhere */
     rd_kafka_t *client;
     rd_kafka_queue_t *events;  /* the group's, with errors */
     rd_kafka_queue_t *commits; /* answers to commits */
     enum nilai_commit_state commit;
-    rd_kafka_queue_t **queues; /* [partition * topic_count + topic]; NULL: not read */
+    rd_kafka_queue_t **queues;              /* [partition * topic_count + topic]; NULL: not read */
     rd_kafka_topic_partition_list_t *given; /* by the group; NULL: nothing */
     rd_kafka_consumer_group_metadata_t *group; /* when it was given */
     uint64_t assignment; /* counts what was given, taken away or begun again */
@@ -77,9 +77,9 @@ static void fail(struct kafka_source *source, rd_kafka_resp_err_t code, const ch
 {
     if (source->failure != NILAI_OK || is_fenced(source))
         return;
-    source->failure = nilai_error_set(&source->error, nilai_kafka_client_status(code),
-                                      "kafka: %s: %s%s", what, text,
-                                      nilai_kafka_client_advice(NILAI_KAFKA_CONSUMER, code));
+    source->failure =
+        nilai_error_set(&source->error, nilai_kafka_client_status(code), "kafka: %s: %s%s", what,
+                        text, nilai_kafka_client_advice(NILAI_KAFKA_CONSUMER, code));
 }
 
 /* What the library reports, by whichever way. A fatal error may come under its own code or under
@@ -137,7 +137,8 @@ bool nilai_kafka_metadata_parse(const char *text, size_t size, struct nilai_posi
     copy[size] = '\0';
     read.turn = read.writer = 0;
     if (sscanf(copy, "nilai 2 clock_ms=%20" SCNd64 " turn=%20" SCNu64 " writer=%16" SCNx64,
-               &read.clock_ms, &read.turn, &read.writer) == 3)
+               &read.clock_ms, &read.turn, &read.writer)
+        == 3)
         nilai_kafka_metadata_format(&read, again);
     else if (sscanf(copy, "nilai 1 clock_ms=%20" SCNd64, &read.clock_ms) == 1)
         format_1(&read, again);
@@ -172,9 +173,8 @@ static void adopt(struct nilai_position *position, const rd_kafka_topic_partitio
 }
 
 /* Sorts what the group gave into state partitions. false: some topic is missing of one. */
-static bool gather(const struct kafka_source *source,
-                   const rd_kafka_topic_partition_list_t *given, struct nilai_assigned *list,
-                   size_t *count)
+static bool gather(const struct kafka_source *source, const rd_kafka_topic_partition_list_t *given,
+                   struct nilai_assigned *list, size_t *count)
 {
     uint32_t topics[NILAI_INPUT_TOPICS_MAX] = {0};
     *count = 0;
@@ -234,8 +234,8 @@ static bool read_committed(struct kafka_source *source, rd_kafka_topic_partition
  * forgets it with a rebalance, and then messages pile up where nobody looks. */
 static void open_queue(struct kafka_source *source, uint32_t topic, int32_t partition)
 {
-    rd_kafka_queue_t **queue
-        = &source->queues[(size_t)partition * source->options.topic_count + topic];
+    rd_kafka_queue_t **queue =
+        &source->queues[(size_t)partition * source->options.topic_count + topic];
     NILAI_ASSERT(*queue == NULL);
     *queue = rd_kafka_queue_get_partition(source->client, source->options.topics[topic], partition);
     if (*queue == NULL) {
@@ -262,8 +262,8 @@ static void close_queues(struct kafka_source *source)
 static void start_reading(struct kafka_source *source, const struct nilai_assigned *list,
                           size_t count)
 {
-    rd_kafka_topic_partition_list_t *starts
-        = rd_kafka_topic_partition_list_new((int)(count * source->options.topic_count));
+    rd_kafka_topic_partition_list_t *starts =
+        rd_kafka_topic_partition_list_new((int)(count * source->options.topic_count));
     for (size_t index = 0; index < count; index++) {
         int32_t partition = list[index].committed.partition;
         for (uint32_t topic = 0; topic < source->options.topic_count && !list[index].skip;
@@ -294,8 +294,7 @@ static void forget_given(struct kafka_source *source)
 static void take_up(struct kafka_source *source)
 {
     rd_kafka_topic_partition_list_t *given = source->given;
-    struct nilai_assigned *list
-        = calloc((size_t)source->options.partition_count, sizeof *list);
+    struct nilai_assigned *list = calloc((size_t)source->options.partition_count, sizeof *list);
     size_t count;
     if (list == NULL) {
         fail(source, RD_KAFKA_RESP_ERR__FAIL, "assignment", "out of memory");
@@ -383,16 +382,15 @@ static enum nilai_status configure(const struct nilai_kafka_source_options *opti
 
 static enum nilai_status join(struct kafka_source *source, struct nilai_error *error)
 {
-    rd_kafka_topic_partition_list_t *topics
-        = rd_kafka_topic_partition_list_new((int)source->options.topic_count);
+    rd_kafka_topic_partition_list_t *topics =
+        rd_kafka_topic_partition_list_new((int)source->options.topic_count);
     for (uint32_t topic = 0; topic < source->options.topic_count; topic++)
         rd_kafka_topic_partition_list_add(topics, source->options.topics[topic],
                                           RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t code = rd_kafka_subscribe(source->client, topics);
     rd_kafka_topic_partition_list_destroy(topics);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return nilai_error_set(error, NILAI_FAILED, "kafka: subscribe: %s",
-                               rd_kafka_err2str(code));
+        return nilai_error_set(error, NILAI_FAILED, "kafka: subscribe: %s", rd_kafka_err2str(code));
     source->joined = true;
     return NILAI_OK;
 }
@@ -506,14 +504,14 @@ static enum nilai_status take_error(struct kafka_source *source, rd_kafka_messag
     return source->failure != NILAI_OK ? NILAI_FAILED : NILAI_AGAIN;
 }
 
-static enum nilai_status source_take(struct nilai_source *base, uint32_t topic,
-                                     int32_t partition, struct nilai_input *input)
+static enum nilai_status source_take(struct nilai_source *base, uint32_t topic, int32_t partition,
+                                     struct nilai_input *input)
 {
     struct kafka_source *source = of(base);
     NILAI_ASSERT(topic < source->options.topic_count
                  && partition < source->options.partition_count);
-    rd_kafka_queue_t *queue
-        = source->queues[(size_t)partition * source->options.topic_count + topic];
+    rd_kafka_queue_t *queue =
+        source->queues[(size_t)partition * source->options.topic_count + topic];
     if (queue == NULL)
         return NILAI_AGAIN;
     rd_kafka_message_t *message = rd_kafka_consume_queue(queue, 0);
@@ -554,9 +552,9 @@ static void source_headers(struct nilai_source *base, const struct nilai_input *
     if (rd_kafka_message_headers(input->handle, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return;
     struct nilai_header header;
-    for (size_t index = 0; rd_kafka_header_get_all(headers, index, &header.name, &header.value,
-                                                   &header.size)
-                           == RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (size_t index = 0;
+         rd_kafka_header_get_all(headers, index, &header.name, &header.value, &header.size)
+         == RD_KAFKA_RESP_ERR_NO_ERROR;
          index++)
         visit(context, &header);
 }
@@ -622,15 +620,15 @@ static void source_leave(struct nilai_source *base)
 {
     struct kafka_source *source = of(base);
     source->leaving = true;
-    source->base.listener.revoked(source->base.listener.context,
-                                  nilai_kafka_source_is_lost(base));
+    source->base.listener.revoked(source->base.listener.context, nilai_kafka_source_is_lost(base));
     close_queues(source);
     if (source->client == NULL) /* another one could not be made */
         return;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(source->client);
     rd_kafka_error_t *error = rd_kafka_consumer_close_queue(source->client, queue);
-    for (int waited = 0; error == NULL && !rd_kafka_consumer_closed(source->client)
-                         && waited < LEAVE_MAX_MS; waited += LEAVE_POLL_MS)
+    for (int waited = 0;
+         error == NULL && !rd_kafka_consumer_closed(source->client) && waited < LEAVE_MAX_MS;
+         waited += LEAVE_POLL_MS)
         rd_kafka_queue_poll_callback(queue, LEAVE_POLL_MS);
     if (error != NULL) /* of a consumer that has failed for good */
         rd_kafka_error_destroy(error);
@@ -669,14 +667,13 @@ static void on_committed(rd_kafka_t *client, rd_kafka_resp_err_t code,
 {
     (void)client;
     struct kafka_source *source = context;
-    for (int index = 0; offsets != NULL && index < offsets->cnt
-                        && code == RD_KAFKA_RESP_ERR_NO_ERROR; index++)
+    for (int index = 0;
+         offsets != NULL && index < offsets->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; index++)
         code = offsets->elems[index].err;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         nilai_log(NILAI_LOG_INFO, "kafka: offsets are not committed yet: %s",
                   rd_kafka_err2str(code));
-    source->commit
-        = code == RD_KAFKA_RESP_ERR_NO_ERROR ? NILAI_COMMIT_DONE : NILAI_COMMIT_REFUSED;
+    source->commit = code == RD_KAFKA_RESP_ERR_NO_ERROR ? NILAI_COMMIT_DONE : NILAI_COMMIT_REFUSED;
 }
 
 bool nilai_kafka_source_commit(struct nilai_source *base,
@@ -741,8 +738,8 @@ bool nilai_kafka_source_is_lost(struct nilai_source *source)
     NILAI_ASSERT(source->ops == &kafka_source_ops);
     struct kafka_source *ours = of(source);
     pthread_mutex_lock(&ours->lock);
-    bool lost = ours->client == NULL || rd_kafka_assignment_lost(ours->client) != 0
-                || is_fenced(ours);
+    bool lost =
+        ours->client == NULL || rd_kafka_assignment_lost(ours->client) != 0 || is_fenced(ours);
     pthread_mutex_unlock(&ours->lock);
     return lost;
 }
@@ -756,8 +753,7 @@ static void init_rival(struct kafka_source *source)
 }
 
 enum nilai_status nilai_kafka_source_create(const struct nilai_kafka_source_options *options,
-                                            struct nilai_source **source,
-                                            struct nilai_error *error)
+                                            struct nilai_source **source, struct nilai_error *error)
 {
     NILAI_ASSERT(options->topic_count > 0 && options->topic_count <= NILAI_INPUT_TOPICS_MAX);
     NILAI_ASSERT(options->partition_count > 0);
@@ -767,8 +763,8 @@ enum nilai_status nilai_kafka_source_create(const struct nilai_kafka_source_opti
     created->base.ops = &kafka_source_ops;
     created->options = *options;
     NILAI_ASSERT(pthread_mutex_init(&created->lock, NULL) == 0);
-    created->queues = calloc((size_t)options->partition_count * options->topic_count,
-                             sizeof(rd_kafka_queue_t *));
+    created->queues =
+        calloc((size_t)options->partition_count * options->topic_count, sizeof(rd_kafka_queue_t *));
     enum nilai_status status = created->queues != NULL
                                    ? open_client(created, error)
                                    : nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");

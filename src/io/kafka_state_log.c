@@ -13,7 +13,7 @@
 #include "nilai/base/log.h"
 
 enum {
-    ASK_MS = 3000, /* the most that closing may wait for */
+    ASK_MS = 3000,  /* the most that closing may wait for */
     TRIM_MS = 5000, /* who asks for an end then waits for so long */
     TRIM_POLL_MS = 100,
     RETRY_MS = 1000,
@@ -64,7 +64,7 @@ struct kafka_state_log {
 
     rd_kafka_t *asker;
     rd_kafka_topic_t *asked; /* so that the library looks for the leaders again when they change */
-    uint64_t *asking; /* by partition: `asked` as it was */
+    uint64_t *asking;        /* by partition: `asked` as it was */
     int64_t warned_ms;
 };
 
@@ -102,9 +102,8 @@ static enum nilai_status create_client(struct kafka_state_log *log, enum nilai_k
                                        rd_kafka_t **client, struct nilai_error *error)
 {
     rd_kafka_conf_t *config;
-    enum nilai_status status
-        = nilai_kafka_config_create(role, log->options.kafka, log->options.kafka_count, fixed,
-                                    fixed_count, &config, error);
+    enum nilai_status status = nilai_kafka_config_create(
+        role, log->options.kafka, log->options.kafka_count, fixed, fixed_count, &config, error);
     if (status != NILAI_OK)
         return status;
     rd_kafka_conf_set_opaque(config, log);
@@ -223,8 +222,7 @@ static enum nilai_status log_open(struct nilai_state_log *base, int32_t partitio
 static int64_t answer(struct kafka_state_log *log, int32_t partition, bool of_end)
 {
     pthread_mutex_lock(&log->lock);
-    int64_t offset
-        = of_end ? log->wishes[partition].end : log->wishes[partition].marked;
+    int64_t offset = of_end ? log->wishes[partition].end : log->wishes[partition].marked;
     pthread_mutex_unlock(&log->lock);
     return offset;
 }
@@ -334,14 +332,14 @@ static void collect(struct kafka_state_log *log, rd_kafka_topic_partition_list_t
         if (wish->want_mark || wish->want_end) {
             if (*questions == NULL)
                 *questions = rd_kafka_topic_partition_list_new(1);
-            rd_kafka_topic_partition_list_add(*questions, log->options.topic, partition)->offset
-                = RD_KAFKA_OFFSET_END;
+            rd_kafka_topic_partition_list_add(*questions, log->options.topic, partition)->offset =
+                RD_KAFKA_OFFSET_END;
         }
         if (wish->trim >= 0) {
             if (*trims == NULL)
                 *trims = rd_kafka_topic_partition_list_new(1);
-            rd_kafka_topic_partition_list_add(*trims, log->options.topic, partition)->offset
-                = wish->trim;
+            rd_kafka_topic_partition_list_add(*trims, log->options.topic, partition)->offset =
+                wish->trim;
         }
     }
 }
@@ -398,8 +396,8 @@ static bool take_answers(struct kafka_state_log *log, const rd_kafka_topic_parti
 static bool ask_one(struct kafka_state_log *log, int32_t partition)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, log->options.topic, partition)->offset
-        = RD_KAFKA_OFFSET_END;
+    rd_kafka_topic_partition_list_add(list, log->options.topic, partition)->offset =
+        RD_KAFKA_OFFSET_END;
     bool again = take_answers(log, list, rd_kafka_offsets_for_times(log->asker, list, ASK_MS));
     rd_kafka_topic_partition_list_destroy(list);
     return again;
@@ -443,8 +441,7 @@ static bool judge_trim(struct kafka_state_log *log, rd_kafka_resp_err_t code)
 {
     switch (code) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
-    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: /* somebody was faster */
-        return false;
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: /* somebody was faster */ return false;
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
         warn(log, "records that are not needed any more cannot be deleted, it grows for ever",
              "the right DELETE on the topic is missing (kafka-acls.sh --add --operation Delete "
@@ -454,8 +451,7 @@ static bool judge_trim(struct kafka_state_log *log, rd_kafka_resp_err_t code)
         warn(log, "records that are not needed any more cannot be deleted, it grows for ever",
              "its cleanup.policy must be delete");
         return false;
-    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE: /* an emulation of Kafka */
-        return false;
+    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE: /* an emulation of Kafka */ return false;
     default:
         warn(log, "records that are not needed any more cannot be deleted, trying again",
              rd_kafka_err2str(code));
@@ -469,8 +465,8 @@ static rd_kafka_event_t *delete_records(struct kafka_state_log *log,
     char text[128];
     rd_kafka_queue_t *queue = rd_kafka_queue_new(log->asker); /* a late answer finds nobody */
     rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new(list);
-    rd_kafka_AdminOptions_t *options
-        = rd_kafka_AdminOptions_new(log->asker, RD_KAFKA_ADMIN_OP_DELETERECORDS);
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(log->asker, RD_KAFKA_ADMIN_OP_DELETERECORDS);
     rd_kafka_AdminOptions_set_request_timeout(options, TRIM_MS, text, sizeof text);
     rd_kafka_DeleteRecords(log->asker, &request, 1, options, queue);
     rd_kafka_event_t *event = await(log, queue);
@@ -485,12 +481,12 @@ static bool trim_heads(struct kafka_state_log *log, const rd_kafka_topic_partiti
 {
     bool again = false;
     rd_kafka_event_t *event = delete_records(log, list);
-    rd_kafka_resp_err_t code
-        = event != NULL ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
-    const rd_kafka_topic_partition_list_t *results
-        = code == RD_KAFKA_RESP_ERR_NO_ERROR
-              ? rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event))
-              : list;
+    rd_kafka_resp_err_t code =
+        event != NULL ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+    const rd_kafka_topic_partition_list_t *results =
+        code == RD_KAFKA_RESP_ERR_NO_ERROR
+            ? rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event))
+            : list;
     for (int index = 0; index < list->cnt; index++) {
         const rd_kafka_topic_partition_t *one = &list->elems[index];
         const rd_kafka_topic_partition_t *result = rd_kafka_topic_partition_list_find(
@@ -598,8 +594,9 @@ static void log_close(struct nilai_state_log *base)
     struct kafka_state_log *log = of(base);
     if (log->started)
         end_keeper(log);
-    for (int32_t partition = 0; log->readings != NULL && log->wishes != NULL
-                                && partition < log->options.partition_count; partition++)
+    for (int32_t partition = 0;
+         log->readings != NULL && log->wishes != NULL && partition < log->options.partition_count;
+         partition++)
         log_stop(base, partition);
     if (log->topic != NULL)
         rd_kafka_topic_destroy(log->topic);
@@ -647,8 +644,8 @@ static enum nilai_status start_keeper(struct kafka_state_log *log, struct nilai_
 {
     /* Where a partition ends includes what is in open transactions. */
     static const struct nilai_kafka_fixed fixed[] = {{"isolation.level", "read_uncommitted"}};
-    enum nilai_status status
-        = create_client(log, NILAI_KAFKA_ADMIN, fixed, NILAI_ARRAY_LEN(fixed), &log->asker, error);
+    enum nilai_status status =
+        create_client(log, NILAI_KAFKA_ADMIN, fixed, NILAI_ARRAY_LEN(fixed), &log->asker, error);
     if (status != NILAI_OK)
         return status;
     log->asked = rd_kafka_topic_new(log->asker, log->options.topic, NULL);

@@ -16,8 +16,8 @@
 #include "nilai/io/outbox.h"
 
 enum {
-    TRIES_MAX = 8,         /* transactions that fail in a row */
-    PAUSE_MS = 100,        /* before the same call again */
+    TRIES_MAX = 8,  /* transactions that fail in a row */
+    PAUSE_MS = 100, /* before the same call again */
     REBUILD_MAX_MS = 30000,
     SEND_OFFSETS_MS = 5000, /* of one call */
     TRANSACTION_MS = 30000, /* at most, if the user says nothing else */
@@ -55,14 +55,14 @@ struct transaction_sink {
     rd_kafka_t *producer;
     rd_kafka_topic_t *topics[NILAI_OUTPUT_TOPICS];
     rd_kafka_queue_t *events; /* the producer's */
-    int64_t timeout_ms; /* of a transaction */
-    int64_t begun_ms;   /* the open one */
+    int64_t timeout_ms;       /* of a transaction */
+    int64_t begun_ms;         /* the open one */
     bool open;
-    bool broken; /* the open one can only be aborted */
+    bool broken;                              /* the open one can only be aborted */
     rd_kafka_topic_partition_list_t *offsets; /* of the commit */
     rd_kafka_consumer_group_metadata_t *group;
-    bool held;     /* the commit did */
-    bool repeated; /* the end of the transaction may have been sent more than once */
+    bool held;             /* the commit did */
+    bool repeated;         /* the end of the transaction may have been sent more than once */
     size_t dead_value_max; /* the largest value that the dead-letter topic may still take, */
     size_t dead_rest_max;  /* and the largest key with headers */
     bool excused;          /* the transaction failed for a dead letter that comes smaller now */
@@ -137,7 +137,8 @@ static size_t rest_of_message(const rd_kafka_message_t *message)
     if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return rest;
     for (size_t index = 0; rd_kafka_header_get_all(headers, index, &name, &value, &size)
-                           == RD_KAFKA_RESP_ERR_NO_ERROR; index++)
+                           == RD_KAFKA_RESP_ERR_NO_ERROR;
+         index++)
         rest += strlen(name) + size;
     return rest;
 }
@@ -240,8 +241,8 @@ static enum nilai_status init_transactions(struct transaction_sink *sink, int64_
     int64_t until_ms = nilai_clock_monotonic_ms() + max_ms;
     for (;;) {
         int64_t left_ms = until_ms - nilai_clock_monotonic_ms();
-        rd_kafka_error_t *problem
-            = rd_kafka_init_transactions(sink->producer, left_ms > 1 ? (int)left_ms : 1);
+        rd_kafka_error_t *problem =
+            rd_kafka_init_transactions(sink->producer, left_ms > 1 ? (int)left_ms : 1);
         if (problem == NULL)
             return NILAI_OK;
         rd_kafka_resp_err_t code = rd_kafka_error_code(problem);
@@ -280,8 +281,7 @@ static rd_kafka_error_t *call_send_offsets(struct transaction_sink *sink)
 {
     /* The group gave them away: it would refuse them, too, but only after it has noticed. */
     if (nilai_kafka_source_is_lost(sink->options.source))
-        return rd_kafka_error_new(RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION,
-                                  "the assignment was lost");
+        return rd_kafka_error_new(RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, "the assignment was lost");
     return rd_kafka_send_offsets_to_transaction(sink->producer, sink->offsets, sink->group,
                                                 SEND_OFFSETS_MS);
 }
@@ -313,8 +313,8 @@ static bool attempt(struct transaction_sink *sink, call_fn call, struct answer *
         answer->code = rd_kafka_error_code(error);
         answer->abortable = rd_kafka_error_txn_requires_abort(error) != 0;
         snprintf(answer->text, sizeof answer->text, "%s", rd_kafka_error_string(error));
-        if (!may_pass(error) || nilai_clock_monotonic_ms() >= until_ms ||
-            atomic_load(&sink->closing))
+        if (!may_pass(error) || nilai_clock_monotonic_ms() >= until_ms
+            || atomic_load(&sink->closing))
             return false;
         sink->repeated = true;
         pause_ms(PAUSE_MS);
@@ -334,8 +334,8 @@ static bool is_displaced(const struct transaction_sink *sink, const struct answe
     char text[8];
     bool fenced = is_fencing(answer->code)
                   || is_fencing(rd_kafka_fatal_error(sink->producer, text, sizeof text));
-    return fenced &&
-           (!sink->open || nilai_clock_monotonic_ms() - sink->begun_ms < sink->timeout_ms);
+    return fenced
+           && (!sink->open || nilai_clock_monotonic_ms() - sink->begun_ms < sink->timeout_ms);
 }
 
 /* The brokers refused a topic of the transaction, and the library does not say which. */
@@ -345,9 +345,9 @@ static void fail_for_topics(struct transaction_sink *sink, const struct answer *
     size_t used = 0;
     for (size_t topic = 0; topic < NILAI_OUTPUT_TOPICS && used < sizeof names; topic++) {
         if (sink->topics[topic] != NULL)
-            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
-                                     used > 0 ? " or " : "",
-                                     rd_kafka_topic_name(sink->topics[topic]));
+            used +=
+                (size_t)snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? " or " : "",
+                                 rd_kafka_topic_name(sink->topics[topic]));
     }
     fail_for(sink, answer->code, names, rd_kafka_err2str(answer->code));
 }
@@ -383,8 +383,8 @@ static void take_back(struct transaction_sink *sink, bool may_abort)
         rebuild(sink);
 }
 
-/* Has what is buffered sent now. The end of the transaction does so, too, but waits in steps of 10 ms
- * for messages of which no reports are wanted. */
+/* Has what is buffered sent now. The end of the transaction does so, too, but waits in steps of 10
+ * ms for messages of which no reports are wanted. */
 static void flush(struct transaction_sink *sink)
 {
     for (int looks = 0; looks < FLUSH_LOOKS_MAX && !atomic_load(&sink->closing); looks++) {
@@ -494,15 +494,15 @@ static bool need_transaction(struct transaction_sink *sink)
     return true;
 }
 
-static rd_kafka_resp_err_t produce(struct transaction_sink *sink,
-                                   const struct nilai_output *output, enum nilai_dead_part part,
-                                   rd_kafka_headers_t *headers)
+static rd_kafka_resp_err_t produce(struct transaction_sink *sink, const struct nilai_output *output,
+                                   enum nilai_dead_part part, rd_kafka_headers_t *headers)
 {
     bool with_key = part != NILAI_DEAD_REASON, with_value = part == NILAI_DEAD_WHOLE;
     return nilai_kafka_output_produce(
         sink->producer, sink->topics[output->topic], nilai_kafka_output_partition(output),
-        with_key ? output->key : NULL, with_key ? output->key_size : 0, with_value ? output->value : NULL,
-        with_value ? output->value_size : 0, headers, (void *)(uintptr_t)part);
+        with_key ? output->key : NULL, with_key ? output->key_size : 0,
+        with_value ? output->value : NULL, with_value ? output->value_size : 0, headers,
+        (void *)(uintptr_t)part);
 }
 
 /* What of a dead letter the topic is known to take. */
@@ -533,8 +533,7 @@ static enum nilai_status refused(struct transaction_sink *sink, enum nilai_outpu
     return NILAI_AGAIN;
 }
 
-static enum nilai_status write_one(struct transaction_sink *sink,
-                                   const struct nilai_output *output)
+static enum nilai_status write_one(struct transaction_sink *sink, const struct nilai_output *output)
 {
     if (!need_transaction(sink))
         return NILAI_AGAIN;
@@ -642,8 +641,7 @@ static enum nilai_commit_state advance(struct transaction_sink *sink)
         give_job(sink, JOB_ABORT);
     else if (sink->failure == NILAI_OK && sink->broken)
         give_job(sink, JOB_MEND);
-    else if (sink->failure == NILAI_OK && sink->commit_asked
-             && nilai_outbox_is_empty(sink->outbox))
+    else if (sink->failure == NILAI_OK && sink->commit_asked && nilai_outbox_is_empty(sink->outbox))
         give_job(sink, need_transaction(sink) ? JOB_COMMIT : JOB_MEND);
     return sink->commit_asked ? NILAI_COMMIT_RUNNING : NILAI_COMMIT_IDLE;
 }

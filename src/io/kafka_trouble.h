@@ -27,8 +27,8 @@ void nilai_kafka_trouble_note(struct nilai_kafka_trouble *trouble, rd_kafka_resp
  * them. */
 bool nilai_kafka_trouble_is_refusal(const struct nilai_kafka_trouble *trouble);
 
-/* Sets the error: what was waited for in vain (`what`), the report, and what to do. Of a refusal, which
- * names the broker, only that; without a report `code` is what is told. */
+/* Sets the error: what was waited for in vain (`what`), the report, and what to do. Of a refusal,
+ * which names the broker, only that; without a report `code` is what is told. */
 NILAI_MUST_CHECK enum nilai_status
 nilai_kafka_trouble_tell(const struct nilai_kafka_trouble *trouble, rd_kafka_resp_err_t code,
                          const char *what, struct nilai_error *error);

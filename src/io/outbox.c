@@ -75,8 +75,7 @@ void nilai_outbox_destroy(struct nilai_outbox *outbox)
     free(outbox);
 }
 
-enum nilai_status nilai_outbox_push(struct nilai_outbox *outbox,
-                                    const struct nilai_output *output)
+enum nilai_status nilai_outbox_push(struct nilai_outbox *outbox, const struct nilai_output *output)
 {
     NILAI_ASSERT(outbox->head <= outbox->tail && outbox->tail <= outbox->room);
     size_t needed = 1 + output->header_count + slots_for(text_size(output));

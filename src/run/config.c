@@ -30,7 +30,8 @@ void nilai_config_defaults(struct nilai_config *config)
     for (size_t i = 0; i < nilai_setting_count; i++) {
         const struct nilai_setting *setting = &nilai_settings[i];
         if (setting->fallback != NULL)
-            NILAI_ASSERT(nilai_setting_parse(setting, config, setting->fallback, &error) == NILAI_OK);
+            NILAI_ASSERT(nilai_setting_parse(setting, config, setting->fallback, &error)
+                         == NILAI_OK);
     }
 }
 
@@ -139,8 +140,8 @@ static bool secret_of_file(const char *property, char name[static NILAI_KAFKA_NA
 {
     static const char suffix[] = ".file";
     size_t size = strlen(property), suffix_size = sizeof suffix - 1;
-    if (size <= suffix_size || size - suffix_size >= NILAI_KAFKA_NAME_SIZE ||
-        strcmp(property + size - suffix_size, suffix) != 0)
+    if (size <= suffix_size || size - suffix_size >= NILAI_KAFKA_NAME_SIZE
+        || strcmp(property + size - suffix_size, suffix) != 0)
         return false;
     memcpy(name, property, size - suffix_size);
     name[size - suffix_size] = '\0';
@@ -172,8 +173,8 @@ enum nilai_status nilai_config_assign(struct nilai_config *config, const char *p
     const struct nilai_setting *setting = nilai_setting_find(path);
     if (setting != NULL)
         return nilai_setting_parse(setting, config, value, error);
-    if (nilai_setting_is_section(path) || strcmp(path, "kafka") == 0 ||
-        strcmp(path, "currency.rates") == 0)
+    if (nilai_setting_is_section(path) || strcmp(path, "kafka") == 0
+        || strcmp(path, "currency.rates") == 0)
         return nilai_error_set(error, NILAI_CONFIG, "%s is a section of settings, not one setting",
                                path);
     return unknown_setting(path, error);
@@ -194,8 +195,8 @@ enum nilai_status nilai_config_set(struct nilai_config *config, const char *assi
 
     char secret[NILAI_KAFKA_NAME_SIZE];
     const char *property = after(path, kafka_prefix);
-    if (property != NULL && !secret_of_file(property, secret) &&
-        nilai_kafka_property_is_secret(property))
+    if (property != NULL && !secret_of_file(property, secret)
+        && nilai_kafka_property_is_secret(property))
         return nilai_error_set(error, NILAI_CONFIG,
                                "%s is a secret, and others can read a command line: use the "
                                "environment, the configuration file or %s.file",
@@ -208,8 +209,8 @@ enum nilai_status nilai_config_set(struct nilai_config *config, const char *assi
  * its own program from starting. */
 static bool is_foreign(const char *name)
 {
-    return after(name, "TEST_") != NULL || after(name, "SERVICE_") != NULL ||
-           after(name, "PORT_") != NULL || strcmp(name, "PORT") == 0;
+    return after(name, "TEST_") != NULL || after(name, "SERVICE_") != NULL
+           || after(name, "PORT_") != NULL || strcmp(name, "PORT") == 0;
 }
 
 /* SASL_PASSWORD_FILE -> sasl.password.file, BOOTSTRAP_SERVERS -> bootstrap.servers. */
@@ -220,8 +221,8 @@ static bool property_by_environment(const char *name, char path[static NILAI_CON
     const char *property = nilai_kafka_property_by_environment(name);
     const char *tail = "";
     size_t size = strlen(name), suffix_size = sizeof suffix - 1;
-    if (property == NULL && size > suffix_size && size < sizeof stem &&
-        strcmp(name + size - suffix_size, suffix) == 0) {
+    if (property == NULL && size > suffix_size && size < sizeof stem
+        && strcmp(name + size - suffix_size, suffix) == 0) {
         snprintf(stem, sizeof stem, "%.*s", (int)(size - suffix_size), name);
         property = nilai_kafka_property_by_environment(stem);
         tail = ".file";
@@ -260,8 +261,10 @@ static enum nilai_status unknown_variable(const char *name, struct nilai_error *
     nilai_nearest_init(&nearest, path);
     for (size_t i = 0; i < nilai_setting_count; i++)
         nilai_nearest_consider(&nearest, nilai_settings[i].path);
-    return nilai_error_set(error, NILAI_CONFIG, "the environment variable NILAI_%.80s is not a "
-                           "setting%s", name, nilai_nearest_text(&nearest, hint));
+    return nilai_error_set(error, NILAI_CONFIG,
+                           "the environment variable NILAI_%.80s is not a "
+                           "setting%s",
+                           name, nilai_nearest_text(&nearest, hint));
 }
 
 static enum nilai_status read_variable(struct nilai_config *config, const char *variable,
@@ -328,7 +331,8 @@ static enum nilai_status check_topics(const struct nilai_config *config, struct 
 static enum nilai_status check_rates(const struct nilai_config *config, struct nilai_error *error)
 {
     for (size_t i = 0; i < config->rate_count; i++)
-        if (strcmp(config->rates[i].code, config->model.currency) == 0 && config->rates[i].rate != 1)
+        if (strcmp(config->rates[i].code, config->model.currency) == 0
+            && config->rates[i].rate != 1)
             return nilai_error_set(error, NILAI_CONFIG,
                                    "currency.rates.%s: the rate of the base currency is 1",
                                    config->model.currency);

@@ -13,8 +13,8 @@ enum { WIDTH = 78, INDENT = 2 };
 /* Whether other YAML readers, too, take the bare text for a text. */
 static bool is_bare_word(const char *text)
 {
-    static const char *const reserved[] = {"true", "false", "null", "yes", "no", "on", "off",
-                                           "y",    "n",     "True", "False"};
+    static const char *const reserved[] = {"true", "false", "null", "yes",  "no",   "on",
+                                           "off",  "y",     "n",    "True", "False"};
     if (!isalpha((unsigned char)text[0]))
         return false;
     for (const char *c = text; *c != '\0'; c++)
@@ -40,8 +40,8 @@ static uint32_t code_point(const char *text, size_t size)
 /* YAML forbids these as they are, or folds them as it does the ends of lines. */
 static bool needs_escape(uint32_t code)
 {
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 ||
-           code == 0xfeff || code == 0xfffe || code == 0xffff;
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029
+           || code == 0xfeff || code == 0xfffe || code == 0xffff;
 }
 
 static void print_text(const char *text, FILE *out)
@@ -86,21 +86,15 @@ static void print_value(const struct nilai_setting *setting, const char *value, 
     switch (setting->kind) {
     case NILAI_SETTING_TEXT:
     case NILAI_SETTING_TOPIC:
-    case NILAI_SETTING_CURRENCY:
-        print_text(value, out);
-        break;
-    case NILAI_SETTING_TOPICS:
-        print_list(value, out);
-        break;
+    case NILAI_SETTING_CURRENCY: print_text(value, out); break;
+    case NILAI_SETTING_TOPICS: print_list(value, out); break;
     case NILAI_SETTING_CHOICE:
     case NILAI_SETTING_BOOL:
     case NILAI_SETTING_COUNT:
     case NILAI_SETTING_INTEGER:
     case NILAI_SETTING_NUMBER:
     case NILAI_SETTING_DURATION:
-    case NILAI_SETTING_SIZE:
-        fputs(value, out);
-        break;
+    case NILAI_SETTING_SIZE: fputs(value, out); break;
     }
 }
 
@@ -305,8 +299,9 @@ void nilai_config_print_sample(FILE *out)
         print_value(setting, value, out);
         fputc('\n', out);
         if (rates_follow(setting)) {
-            print_comment(depth, "Units of the base currency that one unit of another costs, for "
-                                 "example EUR: 1.08. Fixed: results must not change when rates do.",
+            print_comment(depth,
+                          "Units of the base currency that one unit of another costs, for "
+                          "example EUR: 1.08. Fixed: results must not change when rates do.",
                           out);
             print_rates(config, out);
         }
@@ -338,9 +333,11 @@ void nilai_config_print_reference(FILE *out)
     char value[NILAI_SETTING_VALUE_SIZE], range[NILAI_SETTING_RANGE_SIZE];
     const struct nilai_config *config = defaults();
 
-    fputs("Settings, with their defaults and ranges. `nilai check --sample` writes a file of them.\n\n",
-          out);
-    print_reference_row("kafka.<property>", "", "Any property of librdkafka, but for those that "
+    fputs(
+        "Settings, with their defaults and ranges. `nilai check --sample` writes a file of them.\n\n",
+        out);
+    print_reference_row("kafka.<property>", "",
+                        "Any property of librdkafka, but for those that "
                         "would break a promise. kafka.bootstrap.servers is needed to reach Kafka.",
                         out);
     print_reference_row("currency.rates.<XXX>", "",

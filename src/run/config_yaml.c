@@ -32,7 +32,7 @@ struct reader {
     yaml_event_t event; /* the one in hand */
     bool holds_event;
     char path[NILAI_CONFIG_PATH_SIZE]; /* "alerts.medium" */
-    size_t key_line; /* of the last key: a block below it begins a line later */
+    size_t key_line;                   /* of the last key: a block below it begins a line later */
     size_t depth;
     struct seen *seen;
     size_t seen_count;
@@ -82,7 +82,8 @@ static enum nilai_status check_plain(struct reader *reader, const yaml_char_t *a
         return fail_at(reader, line_of(reader), "anchors (&%.40s) are not taken here",
                        (const char *)anchor);
     if (tag != NULL)
-        return fail_at(reader, line_of(reader), "tags (%.40s) are not taken here", (const char *)tag);
+        return fail_at(reader, line_of(reader), "tags (%.40s) are not taken here",
+                       (const char *)tag);
     return NILAI_OK;
 }
 
@@ -102,10 +103,8 @@ static enum nilai_status check_event(struct reader *reader)
         return check_plain(reader, event->data.sequence_start.anchor,
                            event->data.sequence_start.tag);
     case YAML_MAPPING_START_EVENT:
-        return check_plain(reader, event->data.mapping_start.anchor,
-                           event->data.mapping_start.tag);
-    default:
-        return NILAI_OK;
+        return check_plain(reader, event->data.mapping_start.anchor, event->data.mapping_start.tag);
+    default: return NILAI_OK;
     }
 }
 
@@ -140,7 +139,8 @@ static enum nilai_status enter_key(struct reader *reader)
     size_t used = strlen(reader->path), size = strlen(key);
     reader->key_line = line_of(reader);
     if (size == 0 || used + 1 + size >= sizeof reader->path)
-        return fail_at(reader, line_of(reader), "a key of %zu bytes below `%s`", size, reader->path);
+        return fail_at(reader, line_of(reader), "a key of %zu bytes below `%s`", size,
+                       reader->path);
     snprintf(reader->path + used, sizeof reader->path - used, "%s%s", used > 0 ? "." : "", key);
     return remember_key(reader);
 }
@@ -148,8 +148,8 @@ static enum nilai_status enter_key(struct reader *reader)
 /* Whether settings may stand below the path. */
 static bool is_section(const char *path)
 {
-    return nilai_setting_is_section(path) || strcmp(path, "kafka") == 0 ||
-           strncmp(path, "kafka.", 6) == 0 || strcmp(path, "currency.rates") == 0;
+    return nilai_setting_is_section(path) || strcmp(path, "kafka") == 0
+           || strncmp(path, "kafka.", 6) == 0 || strcmp(path, "currency.rates") == 0;
 }
 
 /* ---- Values ----------------------------------------------------------------------------- */
@@ -167,8 +167,8 @@ static enum nilai_status read_scalar(struct reader *reader)
 {
     const char *value = (const char *)reader->event.data.scalar.value;
     bool plain = reader->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    bool nothing = plain && (value[0] == '\0' || strcmp(value, "~") == 0 ||
-                             strcmp(value, "null") == 0);
+    bool nothing =
+        plain && (value[0] == '\0' || strcmp(value, "~") == 0 || strcmp(value, "null") == 0);
     if (!nothing)
         return assign(reader, line_of(reader), value);
     bool property = strncmp(reader->path, "kafka.", 6) == 0;
@@ -195,7 +195,8 @@ static enum nilai_status read_list(struct reader *reader)
         if (strchr(item, ',') != NULL || used + strlen(item) + 2 > sizeof list)
             return fail_at(reader, line_of(reader), "%s: `%.40s` is not an item of the list",
                            reader->path, item);
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? "," : "", item);
+        used +=
+            (size_t)snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? "," : "", item);
         status = take(reader);
     }
     if (status != NILAI_OK)
@@ -211,12 +212,9 @@ static enum nilai_status read_section(struct reader *reader);
 static enum nilai_status read_value(struct reader *reader)
 {
     switch (reader->event.type) {
-    case YAML_SCALAR_EVENT:
-        return read_scalar(reader);
-    case YAML_SEQUENCE_START_EVENT:
-        return read_list(reader);
-    default:
-        break;
+    case YAML_SCALAR_EVENT: return read_scalar(reader);
+    case YAML_SEQUENCE_START_EVENT: return read_list(reader);
+    default: break;
     }
     NILAI_ASSERT(reader->event.type == YAML_MAPPING_START_EVENT);
     if (nilai_setting_find(reader->path) != NULL)

@@ -29,8 +29,9 @@ static const struct direction encode = {
                 .operands = "[FILE|-]",
                 .operands_max = 1,
                 .summary = "JSON lines in, MessagePack out",
-                .description = "Numbers keep their kind: 1 is an integer, 1.0 a binary64. Order and\n"
-                               "repetition of keys are kept. Empty lines are skipped."},
+                .description =
+                    "Numbers keep their kind: 1 is an integer, 1.0 a binary64. Order and\n"
+                    "repetition of keys are kept. Empty lines are skipped."},
     .from = NILAI_FORMAT_JSON,
     .item = "line",
     .end = "",
@@ -42,8 +43,9 @@ static const struct direction decode = {
                 .operands = "[FILE|-]",
                 .operands_max = 1,
                 .summary = "MessagePack values in, JSON lines out",
-                .description = "Timestamps become integer milliseconds. What JSON cannot say (NaN,\n"
-                               "infinity, binary, other extensions) is an error."},
+                .description =
+                    "Timestamps become integer milliseconds. What JSON cannot say (NaN,\n"
+                    "infinity, binary, other extensions) is an error."},
     .from = NILAI_FORMAT_MSGPACK,
     .item = "value",
     .end = "\n",
@@ -123,8 +125,8 @@ static int convert_all(struct work *work)
 
 static int convert_file(struct work *work)
 {
-    if (nilai_event_file_open(work->path, work->direction->from, &work->file, &work->error) !=
-        NILAI_OK)
+    if (nilai_event_file_open(work->path, work->direction->from, &work->file, &work->error)
+        != NILAI_OK)
         return fail(work, NILAI_EXIT_IO, work->error.text);
     work->converter = nilai_converter_create();
     int exit_code = NILAI_EXIT_IO;

@@ -71,7 +71,8 @@ struct demo {
 };
 
 static const struct nilai_option demo_options[] = {
-    {"rate", "N", "events a second when the history ends, about, default 2000; as customers join, more"},
+    {"rate", "N",
+     "events a second when the history ends, about, default 2000; as customers join, more"},
     {"customers", "N", "how many are known then; default: as the rate suggests, 40000"},
     {"speed", "DAYS", "simulated days a second, default 1"},
     {"history", "DAYS", "simulated days that are read at the start, default 400"},
@@ -106,8 +107,8 @@ static enum nilai_status read_wish(struct demo *demo)
     struct nilai_options *options = &demo->options;
     struct nilai_demo_wish *wish = &demo->wish;
     enum nilai_status status;
-    *wish = (struct nilai_demo_wish){.seed = 1, .rate = 2000, .speed = 1,
-                                     .seconds = 3600, .history_days = 400};
+    *wish = (struct nilai_demo_wish){
+        .seed = 1, .rate = 2000, .speed = 1, .seconds = 3600, .history_days = 400};
     demo->partitions = PARTITIONS_DEFAULT;
     if ((status = nilai_options_number(options, "rate", 1, 1e6, &wish->rate)) != NILAI_OK
         || (status = nilai_options_number(options, "speed", 0.01, 365, &wish->speed)) != NILAI_OK
@@ -117,7 +118,8 @@ static enum nilai_status read_wish(struct demo *demo)
                != NILAI_OK
         || (status = nilai_options_count(options, "seed", 0, UINT64_MAX, &wish->seed)) != NILAI_OK
         || (status = nilai_options_count(options, "partitions", 1, NILAI_MOCK_PARTITIONS_MAX,
-                                         &demo->partitions)) != NILAI_OK)
+                                         &demo->partitions))
+               != NILAI_OK)
         return status;
     wish->customers = nilai_demo_plan_customers(wish->rate, wish->speed, wish->history_days);
     return nilai_options_count(options, "customers", 1, NILAI_DEMO_CUSTOMERS_MAX, &wish->customers);
@@ -129,7 +131,9 @@ static enum nilai_status read_wish(struct demo *demo)
 static enum nilai_status take_over(struct demo *demo, struct nilai_error *error)
 {
     struct nilai_config *config = &demo->config;
-    const struct { const char *path, *value; } own[] = {
+    const struct {
+        const char *path, *value;
+    } own[] = {
         {"kafka.bootstrap.servers", nilai_mock_cluster_servers(demo->cluster)},
         {"kafka.fetch.wait.max.ms", "10"}, /* it does not answer earlier when something comes */
         {"kafka.linger.ms", "1"},
@@ -169,8 +173,8 @@ static enum nilai_status open_cluster(struct demo *demo, struct nilai_error *err
 {
     const struct nilai_config *config = &demo->config;
     const char *topics[] = {
-        config->input_topics[0], config->input_topics[1], config->input_topics[2],
-        config->churn_risk_topic, config->value_segment_topic, config->customers_topic,
+        config->input_topics[0],   config->input_topics[1],     config->input_topics[2],
+        config->churn_risk_topic,  config->value_segment_topic, config->customers_topic,
         config->dead_letter_topic,
     };
     return nilai_mock_cluster_create(topics, NILAI_ARRAY_LEN(topics), (int32_t)demo->partitions,
@@ -351,9 +355,11 @@ static void print_status(struct demo *demo)
     char date[NILAI_CLOCK_TEXT_SIZE];
     nilai_clock_format(view.sim_ms, date);
     printf("%.10s %s: %.0f events/s, %" PRIu64 " customers (%" PRIu64 " at high risk), "
-           "%.0f changes/s\n", date,
-           view.phase == NILAI_DEMO_STARTING ? "starting"
-           : view.phase == NILAI_DEMO_HISTORY ? "catching up" : "live",
+           "%.0f changes/s\n",
+           date,
+           view.phase == NILAI_DEMO_STARTING  ? "starting"
+           : view.phase == NILAI_DEMO_HISTORY ? "catching up"
+                                              : "live",
            view.events_per_s, view.customers, view.bands[NILAI_BAND_HIGH], view.changes_per_s);
     fflush(stdout);
 }
@@ -531,8 +537,8 @@ static enum nilai_status run(struct demo *demo, struct nilai_error *error)
     enum nilai_status status = nilai_demo_plan(&demo->wish, &demo->business, error);
     if (status != NILAI_OK)
         return status;
-    demo->live_from_ms
-        = demo->business.from_ms + (int64_t)(demo->wish.history_days * (double)NILAI_DAY_MS);
+    demo->live_from_ms =
+        demo->business.from_ms + (int64_t)(demo->wish.history_days * (double)NILAI_DAY_MS);
     memcpy(demo->business.style.currencies[0].code, demo->config.model.currency,
            sizeof demo->business.style.currencies[0].code);
     if (!watch_signals(demo))
@@ -564,16 +570,12 @@ static enum nilai_status run(struct demo *demo, struct nilai_error *error)
 static int exit_code_of(enum nilai_status status)
 {
     switch (status) {
-    case NILAI_OK:
-        return NILAI_EXIT_OK;
+    case NILAI_OK: return NILAI_EXIT_OK;
     case NILAI_CONFIG:
-    case NILAI_FULL:
-        return NILAI_EXIT_CONFIG;
+    case NILAI_FULL: return NILAI_EXIT_CONFIG;
     case NILAI_UNREACHABLE:
-    case NILAI_FAILED:
-        return NILAI_EXIT_UNAVAILABLE;
-    default:
-        return NILAI_EXIT_BUG;
+    case NILAI_FAILED: return NILAI_EXIT_UNAVAILABLE;
+    default: return NILAI_EXIT_BUG;
     }
 }
 

@@ -31,7 +31,7 @@ struct nilai_demo_feed {
 
     /* The thread's own until it has ended. */
     struct nilai_demo_feed_state state;
-    int64_t due_from_ms; /* the schedule: an event of this time ... */
+    int64_t due_from_ms;   /* the schedule: an event of this time ... */
     uint64_t due_begin_ns; /* ... is due at this instant */
     enum nilai_status status;
     struct nilai_error error;
@@ -117,8 +117,8 @@ static void send_event(struct nilai_demo_feed *feed, const struct nilai_generate
 {
     do {
         feed->status = nilai_kafka_producer_send(feed->producer, topic_of(event->type), event->key,
-                                                 sizeof event->key, event->value,
-                                                 event->value_size, 0, &feed->error);
+                                                 sizeof event->key, event->value, event->value_size,
+                                                 0, &feed->error);
     } while (feed->status == NILAI_AGAIN && !atomic_load(&feed->stopping) && serve(feed, 1));
     if (feed->status == NILAI_AGAIN)
         feed->status = NILAI_OK; /* stopped: it does not matter any more */

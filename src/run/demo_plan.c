@@ -76,21 +76,24 @@ enum nilai_status nilai_demo_plan(const struct nilai_demo_wish *wish,
     NILAI_ASSERT(wish->history_days >= 1 && wish->seconds >= 0);
     double joining_days = wish->history_days + wish->seconds * wish->speed;
     if (joining_days > NILAI_DEMO_DAYS_MAX)
-        return nilai_error_set(error, NILAI_INVALID,
-                               "%.0f s at %g days a second are more than %d years: lower one of them",
-                               wish->seconds, wish->speed, NILAI_DEMO_DAYS_MAX / 365);
+        return nilai_error_set(
+            error, NILAI_INVALID,
+            "%.0f s at %g days a second are more than %d years: lower one of them", wish->seconds,
+            wish->speed, NILAI_DEMO_DAYS_MAX / 365);
     double joining = ceil((double)wish->customers * joining_days / wish->history_days);
     if (joining > NILAI_DEMO_JOINING_MAX)
         return nilai_error_set(error, NILAI_INVALID,
                                "in that time %.0f customers would join: fewer customers, fewer "
-                               "seconds, a lower speed or a longer history, please", joining);
+                               "seconds, a lower speed or a longer history, please",
+                               joining);
 
     double joins = (double)wish->customers / wish->history_days * wish->speed;
     if (wish->rate < EVENTS_PER_JOIN_MIN * joins)
-        return nilai_error_set(error, NILAI_INVALID,
-                               "%.4g customers would join each second, which takes a rate of %.4g: a "
-                               "higher rate, fewer customers, or a longer history, please", joins,
-                               EVENTS_PER_JOIN_MIN * joins);
+        return nilai_error_set(
+            error, NILAI_INVALID,
+            "%.4g customers would join each second, which takes a rate of %.4g: a "
+            "higher rate, fewer customers, or a longer history, please",
+            joins, EVENTS_PER_JOIN_MIN * joins);
 
     nilai_generator_defaults(options);
     options->seed = wish->seed;

@@ -147,7 +147,8 @@ void nilai_demo_screen_enter(void)
     screen.columns = screen.rows = 0;
     screen.entered = 1;
     for (size_t i = 0; i < NILAI_ARRAY_LEN(crash_signals); i++) {
-        struct sigaction action = {.sa_handler = on_crash, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER)};
+        struct sigaction action = {.sa_handler = on_crash,
+                                   .sa_flags = (int)(SA_RESETHAND | SA_NODEFER)};
         sigaction(crash_signals[i], &action, NULL);
     }
     write_all(STDOUT_FILENO, enter_codes, sizeof enter_codes - 1);

@@ -49,8 +49,10 @@ static void print_customers(const struct nilai_demo_counts *counts)
     }
     fputs("\n  segments   ", stdout);
     for (size_t segment = NILAI_SEGMENT_LAPSED; segment < NILAI_SEGMENTS; segment++) {
-        printf("%s%s ", segment == NILAI_SEGMENT_LAPSED ? ""
-                        : segment == NILAI_SEGMENT_REGULAR ? ",\n             " : ", ",
+        printf("%s%s ",
+               segment == NILAI_SEGMENT_LAPSED    ? ""
+               : segment == NILAI_SEGMENT_REGULAR ? ",\n             "
+                                                  : ", ",
                nilai_segment_names[segment]);
         print_counted(counts->segments[segment], "");
     }

@@ -113,9 +113,9 @@ static enum nilai_demo_news kind_of(const struct nilai_effect *effect)
     const struct nilai_change *change = &effect->change;
     if (change->is_band && change->to.band > change->from.band)
         return effect->by_event ? NILAI_DEMO_NEWS_EVENT : NILAI_DEMO_NEWS_SILENCE;
-    bool rises = change->to.segment == NILAI_SEGMENT_VIP
-                 || (change->to.segment == NILAI_SEGMENT_LOYAL
-                     && change->from.segment != NILAI_SEGMENT_VIP);
+    bool rises =
+        change->to.segment == NILAI_SEGMENT_VIP
+        || (change->to.segment == NILAI_SEGMENT_LOYAL && change->from.segment != NILAI_SEGMENT_VIP);
     if (!change->is_band && !change->first && rises && change->to.segment != change->from.segment)
         return NILAI_DEMO_NEWS_VALUE;
     return NILAI_DEMO_NEWS_KINDS;
@@ -126,8 +126,7 @@ static bool is_better(const struct nilai_change *a, const struct nilai_change *b
 {
     if (!a->is_band)
         return a->clv_365 > b->clv_365;
-    return a->to.band != b->to.band ? a->to.band > b->to.band
-                                    : a->value_at_risk > b->value_at_risk;
+    return a->to.band != b->to.band ? a->to.band > b->to.band : a->value_at_risk > b->value_at_risk;
 }
 
 static void keep(struct nilai_demo_tally *tally, const struct nilai_effect *effect)
@@ -179,12 +178,12 @@ bool nilai_demo_tally_take(struct nilai_demo_tally *tally, enum nilai_demo_news 
 
 uint64_t nilai_demo_tally_changes(const struct nilai_demo_counts *counts)
 {
-    return counts->band_changes[0] + counts->band_changes[1] + counts->value_changes[0] +
-           counts->value_changes[1];
+    return counts->band_changes[0] + counts->band_changes[1] + counts->value_changes[0]
+           + counts->value_changes[1];
 }
 
 uint64_t nilai_demo_tally_customers(const struct nilai_demo_counts *counts)
 {
-    return counts->bands[NILAI_BAND_LOW] + counts->bands[NILAI_BAND_MEDIUM] +
-           counts->bands[NILAI_BAND_HIGH];
+    return counts->bands[NILAI_BAND_LOW] + counts->bands[NILAI_BAND_MEDIUM]
+           + counts->bands[NILAI_BAND_HIGH];
 }

@@ -10,8 +10,11 @@
 #include "nilai/event/utf8.h"
 
 enum {
-    LEFT_BAR = 9, LEFT_NUMBER = 36, /* columns; numbers end there */
-    RIGHT = 40, RIGHT_BAR = 52, RIGHT_NUMBER = 79,
+    LEFT_BAR = 9,
+    LEFT_NUMBER = 36, /* columns; numbers end there */
+    RIGHT = 40,
+    RIGHT_BAR = 52,
+    RIGHT_NUMBER = 79,
     BAR_CELLS = 16,
     SIDE_BY_SIDE_MIN = 80, /* columns for both tables of bars */
     TABLES_MIN = 18,       /* rows, below which only the alerts stay */
@@ -23,15 +26,19 @@ enum {
 enum style { PLAIN, BOLD, DIM, REVERSE, RED, YELLOW, GREEN, CYAN };
 
 static const char *const style_codes[] = {
-    [PLAIN] = "", [BOLD] = "\033[1m", [DIM] = "\033[2m", [REVERSE] = "\033[7m",
+    [PLAIN] = "",         [BOLD] = "\033[1m",      [DIM] = "\033[2m",      [REVERSE] = "\033[7m",
     [RED] = "\033[1;31m", [YELLOW] = "\033[1;33m", [GREEN] = "\033[1;32m", [CYAN] = "\033[1;36m",
 };
 
 static const char *const band_titles[NILAI_BANDS] = {
-    [NILAI_BAND_LOW] = "low risk", [NILAI_BAND_MEDIUM] = "medium risk", [NILAI_BAND_HIGH] = "HIGH RISK",
+    [NILAI_BAND_LOW] = "low risk",
+    [NILAI_BAND_MEDIUM] = "medium risk",
+    [NILAI_BAND_HIGH] = "HIGH RISK",
 };
 static const enum style band_styles[NILAI_BANDS] = {
-    [NILAI_BAND_LOW] = GREEN, [NILAI_BAND_MEDIUM] = YELLOW, [NILAI_BAND_HIGH] = RED,
+    [NILAI_BAND_LOW] = GREEN,
+    [NILAI_BAND_MEDIUM] = YELLOW,
+    [NILAI_BAND_HIGH] = RED,
 };
 
 /* ---- names and numbers ---- */
@@ -137,8 +144,7 @@ static void describe_value(const struct nilai_effect *effect, const char *curren
              change->first ? "" : nilai_segment_names[change->from.segment], money);
 }
 
-static void describe(const struct nilai_effect *effect, const char *currency,
-                     char text[static 160])
+static void describe(const struct nilai_effect *effect, const char *currency, char text[static 160])
 {
     if (effect->change.is_band)
         describe_band(effect, currency, text);
@@ -179,7 +185,8 @@ static void explain(const struct nilai_effect *effect, const char *currency, cha
     }
     char money[48];
     format_money(currency, (double)change->net_year / 1e4, money);
-    snprintf(text, size, "Bought on %" PRIu32 " day%s of the last year, which earned %s after all costs.",
+    snprintf(text, size,
+             "Bought on %" PRIu32 " day%s of the last year, which earned %s after all costs.",
              change->purchase_days_year, change->purchase_days_year == 1 ? "" : "s", money);
 }
 
@@ -187,7 +194,8 @@ static const char *title_of(const struct nilai_change *change)
 {
     if (change->is_band)
         return band_titles[change->to.band];
-    return change->to.segment == NILAI_SEGMENT_VIP ? "VIP" : nilai_segment_names[change->to.segment];
+    return change->to.segment == NILAI_SEGMENT_VIP ? "VIP"
+                                                   : nilai_segment_names[change->to.segment];
 }
 
 void nilai_demo_view_alert(const struct nilai_effect *effect, const char *currency, bool unicode,
@@ -323,7 +331,8 @@ static void draw_way(struct pen *pen)
     const char *arrow = sign(pen, "\u2192", "->");
     if (!begin_line(pen))
         return;
-    print(pen, DIM, " purchases, tickets, surveys %s Kafka %s nilai %s changes; %g simulated day%s a second",
+    print(pen, DIM,
+          " purchases, tickets, surveys %s Kafka %s nilai %s changes; %g simulated day%s a second",
           arrow, arrow, arrow, pen->view->speed, pen->view->speed == 1 ? "" : "s");
 }
 
@@ -340,11 +349,8 @@ static void draw_phase(struct pen *pen)
         put_bar(pen, YELLOW, pen->view->progress, BAR_CELLS);
         print(pen, YELLOW, " %.0f %%", floor(pen->view->progress * 100));
         break;
-    case NILAI_DEMO_STOPPING:
-        put(pen, YELLOW, " stopping ...");
-        break;
-    case NILAI_DEMO_LIVE:
-        break;
+    case NILAI_DEMO_STOPPING: put(pen, YELLOW, " stopping ..."); break;
+    case NILAI_DEMO_LIVE: break;
     }
 }
 
@@ -403,7 +409,8 @@ static void draw_left(struct pen *pen, size_t row)
     const struct nilai_demo_view *view = pen->view;
     if (row < NILAI_ARRAY_LEN(bands))
         draw_count(pen, nilai_band_names[bands[row]], band_styles[bands[row]],
-                   view->bands[bands[row]], sum_of(view->bands, NILAI_BANDS), LEFT_BAR, LEFT_NUMBER);
+                   view->bands[bands[row]], sum_of(view->bands, NILAI_BANDS), LEFT_BAR,
+                   LEFT_NUMBER);
     if (row == NILAI_ARRAY_LEN(bands) + 1) {
         put_rate(pen, view->purchases_per_s, "purchases/s");
     } else if (row == NILAI_ARRAY_LEN(bands) + 2) {
@@ -415,7 +422,7 @@ static void draw_left(struct pen *pen, size_t row)
 static void draw_right(struct pen *pen, size_t row)
 {
     static const enum nilai_segment order[] = {
-        NILAI_SEGMENT_VIP, NILAI_SEGMENT_LOYAL, NILAI_SEGMENT_REGULAR,
+        NILAI_SEGMENT_VIP, NILAI_SEGMENT_LOYAL,      NILAI_SEGMENT_REGULAR,
         NILAI_SEGMENT_NEW, NILAI_SEGMENT_OCCASIONAL, NILAI_SEGMENT_LAPSED,
     };
     const uint64_t *segments = pen->view->segments;

@@ -30,8 +30,8 @@ struct nilai_emitter *nilai_emitter_create(const struct nilai_config *config,
         return NULL;
     emitter->config = config;
     emitter->sink = sink;
-    emitter->content_type = config->output_format == NILAI_FORMAT_JSON ? "application/json"
-                                                                       : "application/msgpack";
+    emitter->content_type =
+        config->output_format == NILAI_FORMAT_JSON ? "application/json" : "application/msgpack";
     for (size_t topic = 0; topic < config->input_topic_count; topic++)
         emitter->topic_names[topic] = config->input_topics[topic];
     emitter->encoder = nilai_encoder_create(config->output_format);
@@ -85,17 +85,17 @@ enum nilai_status nilai_emit_change(struct nilai_emitter *emitter,
         return status;
     nilai_message_change_headers(effect, &message);
     cloudevent_headers(emitter, &message, headers);
-    return nilai_sink_put(emitter->sink, &(struct nilai_output){
-                                             .topic = effect->change.is_band
-                                                          ? NILAI_OUTPUT_CHURN_RISK
-                                                          : NILAI_OUTPUT_VALUE_SEGMENT,
-                                             .key = effect->customer,
-                                             .key_size = effect->customer_size,
-                                             .value = value,
-                                             .value_size = value_size,
-                                             .headers = headers,
-                                             .header_count = CLOUDEVENT_HEADERS,
-                                         });
+    return nilai_sink_put(
+        emitter->sink,
+        &(struct nilai_output){
+            .topic = effect->change.is_band ? NILAI_OUTPUT_CHURN_RISK : NILAI_OUTPUT_VALUE_SEGMENT,
+            .key = effect->customer,
+            .key_size = effect->customer_size,
+            .value = value,
+            .value_size = value_size,
+            .headers = headers,
+            .header_count = CLOUDEVENT_HEADERS,
+        });
 }
 
 /* The stages are those that Kafka Connect writes, which tools for dead letters know. */
@@ -122,8 +122,7 @@ static void keep_header(void *context, const struct nilai_header *header)
     emitter->originals[emitter->original_count++] = *header;
 }
 
-enum nilai_status nilai_emit_dead_letter(struct nilai_emitter *emitter,
-                                         struct nilai_source *source,
+enum nilai_status nilai_emit_dead_letter(struct nilai_emitter *emitter, struct nilai_source *source,
                                          const struct nilai_arrival *arrival, uint32_t topic,
                                          int32_t partition)
 {

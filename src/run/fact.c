@@ -17,10 +17,12 @@ enum {
 };
 static const int64_t HOUR_MS = 3600000, MONTH_MS = INT64_C(30) * 86400000;
 
+/* clang-format off */
 enum field {
     ELEMENT, /* of an array: no key */
     ID, TYPE, CUSTOMER, TS,
-    AMOUNT, CURRENCY, COST, DISCOUNT, ORDER, CHANNEL, CATEGORY, ITEMS, SKU, QUANTITY, PRICE, REFERRER,
+    AMOUNT, CURRENCY, COST, DISCOUNT, ORDER, CHANNEL, CATEGORY, ITEMS, SKU, QUANTITY, PRICE,
+    REFERRER,
     TICKET, STATUS, KIND, HANDLE_S, OPENED_TS, FACTOR,
     METRIC, SCORE, SCALE, COMMENT, PADDING,
     FIELDS,
@@ -35,6 +37,7 @@ static const char *const field_names[FIELDS] = {
     [METRIC] = "metric", [SCORE] = "score", [SCALE] = "scale", [COMMENT] = "comment",
     [PADDING] = "padding",
 };
+/* clang-format on */
 static_assert(NILAI_ARRAY_LEN(field_names) <= NILAI_STENCIL_FIELDS_MAX, "one stencil a field");
 
 /* The fields that all events have, which most flaws pick one of. */
@@ -52,12 +55,13 @@ struct writer {
 };
 
 static const char *const channels[] = {"web", "app", "store", "phone"};
-static const char *const categories[] = {"books", "music", "games", "garden", "kitchen", "toys",
-                                         "shoes", "clothing", "sports", "beauty", "pets", "tools",
-                                         "food", "travel", "office", "audio"};
+static const char *const categories[] = {
+    "books",  "music",  "games", "garden", "kitchen", "toys",   "shoes",  "clothing",
+    "sports", "beauty", "pets",  "tools",  "food",    "travel", "office", "audio"};
 static const char *const comments[] = {"fine", "très bien", "kurang memuaskan", "ありがとう"};
 
-static const char LONG_TEXT[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef-too-long";
+static const char LONG_TEXT[] =
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef-too-long";
 
 /* ---- small leaves ---- */
 
@@ -170,7 +174,8 @@ static void close_array(struct writer *writer)
         nilai_encode_close_array(writer->encoder);
 }
 
-static inline void write_text(struct writer *writer, enum field field, const char *text, size_t size)
+static inline void write_text(struct writer *writer, enum field field, const char *text,
+                              size_t size)
 {
     if (writer->stencils != NULL)
         nilai_stencil_text(writer->stencils, field, text, size);
@@ -179,12 +184,14 @@ static inline void write_text(struct writer *writer, enum field field, const cha
 }
 
 /* A word of few. */
-static void write_choice(struct writer *writer, enum field field, const char *const *words, uint32_t choice)
+static void write_choice(struct writer *writer, enum field field, const char *const *words,
+                         uint32_t choice)
 {
     if (writer->stencils != NULL)
         nilai_stencil_choice(writer->stencils, field, choice, words[choice]);
     else
-        nilai_encode_text(writer->encoder, field_names[field], words[choice], strlen(words[choice]));
+        nilai_encode_text(writer->encoder, field_names[field], words[choice],
+                          strlen(words[choice]));
 }
 
 /* A word that stands in no good event. */
@@ -335,7 +342,8 @@ static void open_event(struct writer *writer, uint32_t entries)
 {
     entries += HEADS;
     entries -= writer->flaw == NILAI_REJECT_MISSING_FIELD;
-    entries += writer->flaw == NILAI_REJECT_DUPLICATE_FIELD || writer->flaw == NILAI_REJECT_TOO_LARGE;
+    entries +=
+        writer->flaw == NILAI_REJECT_DUPLICATE_FIELD || writer->flaw == NILAI_REJECT_TOO_LARGE;
     open_map(writer, entries);
     write_head(writer);
 }
@@ -362,7 +370,8 @@ static void write_purchase(struct writer *writer)
     uint64_t cents = cents_of(writer->fact->amount, currency);
     bool flawed = writer->flaw == NILAI_REJECT_UNKNOWN_CURRENCY;
     bool has_currency = currency != writer->style->currencies || flawed || happens(writer, 8);
-    bool as_text = happens(writer, 2), has_cost = happens(writer, 11), has_discount = happens(writer, 3);
+    bool as_text = happens(writer, 2), has_cost = happens(writer, 11),
+         has_discount = happens(writer, 3);
     bool has_channel = happens(writer, 13), has_category = happens(writer, 13);
     bool has_items = happens(writer, 4), has_referrer = happens(writer, 1);
 
@@ -451,7 +460,8 @@ static void write_scale(struct writer *writer, const int scale[2])
 /* On the scale's whole steps. */
 static void write_score(struct writer *writer, const int scale[2])
 {
-    int64_t score = scale[0] + (int64_t)rint((double)writer->fact->satisfaction * (scale[1] - scale[0]));
+    int64_t score =
+        scale[0] + (int64_t)rint((double)writer->fact->satisfaction * (scale[1] - scale[0]));
     if (is_flaw(writer, NILAI_REJECT_OUT_OF_RANGE, TYPE))
         score = 1000;
     write_int(writer, SCORE, score);
@@ -460,15 +470,18 @@ static void write_score(struct writer *writer, const int scale[2])
 static void write_survey(struct writer *writer)
 {
     static const int usual[NILAI_METRICS][2] = {
-        [NILAI_METRIC_NPS] = {0, 10}, [NILAI_METRIC_CSAT] = {1, 5},
-        [NILAI_METRIC_CES] = {1, 7}, [NILAI_METRIC_RATING] = {1, 5},
+        [NILAI_METRIC_NPS] = {0, 10},
+        [NILAI_METRIC_CSAT] = {1, 5},
+        [NILAI_METRIC_CES] = {1, 7},
+        [NILAI_METRIC_RATING] = {1, 5},
     };
     static const int others[4][2] = {{5, 1}, {1, 10}, {0, 100}, {7, 1}};
     const struct nilai_fact *fact = writer->fact;
     bool unknown = writer->flaw == NILAI_REJECT_UNKNOWN_VALUE && writer->flawed != TYPE;
     bool has_scale = happens(writer, 4), has_factor = fact->factor != NILAI_FACTOR_NONE;
     bool has_comment = happens(writer, 3);
-    const int *scale = has_scale && happens(writer, 12) ? others[roll(writer, 2)] : usual[fact->metric];
+    const int *scale =
+        has_scale && happens(writer, 12) ? others[roll(writer, 2)] : usual[fact->metric];
 
     open_event(writer, 2u + has_scale + has_factor + has_comment);
     if (unknown)
@@ -491,7 +504,7 @@ static void write_erase(struct writer *writer)
 
 static void (*const fields_of[NILAI_EVENT_TYPES])(struct writer *writer) = {
     [NILAI_PURCHASE] = write_purchase, [NILAI_REFUND] = write_refund, [NILAI_TICKET] = write_ticket,
-    [NILAI_SURVEY] = write_survey, [NILAI_ERASE] = write_erase,
+    [NILAI_SURVEY] = write_survey,     [NILAI_ERASE] = write_erase,
 };
 
 static void write_padding(struct writer *writer)
@@ -531,7 +544,8 @@ static struct writer writer_of(const struct nilai_fact *fact, const struct nilai
     };
 }
 
-enum nilai_status nilai_fact_encode(const struct nilai_fact *fact, const struct nilai_fact_style *style,
+enum nilai_status nilai_fact_encode(const struct nilai_fact *fact,
+                                    const struct nilai_fact_style *style,
                                     struct nilai_encoder *encoder, const char **data, size_t *size)
 {
     struct writer writer = writer_of(fact, style);
@@ -575,12 +589,14 @@ enum wreck { WRECK_ARRAY, WRECK_DEEP, WRECK_CUT, WRECK_TWICE, WRECK_GARBAGE, WRE
 
 static enum wreck choose_wreck(const struct writer *writer)
 {
-    uint32_t choices = writer->style->keyed ? WRECKS
-                       : writer->style->format == NILAI_FORMAT_JSON ? WRECK_EMPTY : WRECK_CUT;
+    uint32_t choices = writer->style->keyed                         ? WRECKS
+                       : writer->style->format == NILAI_FORMAT_JSON ? WRECK_EMPTY
+                                                                    : WRECK_CUT;
     return (enum wreck)(writer->dice % choices);
 }
 
-static enum nilai_status write_wreck(struct writer *writer, char scratch[static NILAI_FACT_SCRATCH_SIZE],
+static enum nilai_status write_wreck(struct writer *writer,
+                                     char scratch[static NILAI_FACT_SCRATCH_SIZE],
                                      const char **data, size_t *size)
 {
     enum wreck wreck = choose_wreck(writer);
@@ -635,7 +651,8 @@ nilai_fact_encode_flawed(const struct nilai_fact *fact, const struct nilai_fact_
     /* An erasure has no number but its time; only tickets and answers have words of their own. */
     if (flaw == NILAI_REJECT_OUT_OF_RANGE && fact->type == NILAI_ERASE && writer.flawed == TYPE)
         writer.flawed = TS;
-    if (flaw == NILAI_REJECT_UNKNOWN_VALUE && fact->type != NILAI_TICKET && fact->type != NILAI_SURVEY)
+    if (flaw == NILAI_REJECT_UNKNOWN_VALUE && fact->type != NILAI_TICKET
+        && fact->type != NILAI_SURVEY)
         writer.flawed = TYPE;
 
     if (flaw == NILAI_REJECT_MALFORMED)

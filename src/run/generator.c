@@ -12,7 +12,7 @@
 #include "nilai/run/random.h"
 
 #define BAD_SERIALS (UINT64_C(1) << 39) /* ids of bad events are not those of facts */
-#define WEEK_MS (INT64_C(7) * NILAI_DAY_MS)
+#define WEEK_MS     (INT64_C(7) * NILAI_DAY_MS)
 #define LATENESS_MS 7200000.0
 
 enum { RECENT = 8, TOO_LARGE_RARITY = 16 };
@@ -53,7 +53,8 @@ static bool released_before(const struct held *a, const struct held *b)
                                           : a->fact.serial < b->fact.serial;
 }
 
-static void hold(struct nilai_generator *generator, const struct nilai_fact *fact, int64_t release_ms)
+static void hold(struct nilai_generator *generator, const struct nilai_fact *fact,
+                 int64_t release_ms)
 {
     NILAI_ASSERT(generator->held_count < NILAI_GENERATOR_HELD_MAX);
     struct held *heap = generator->held, added = {.release_ms = release_ms, .fact = *fact};
@@ -113,14 +114,16 @@ static enum nilai_status choose_fact(struct nilai_generator *generator, struct n
             release(generator, fact);
             return NILAI_OK;
         }
-        if (room(generator) == 0 || nilai_population_next(generator->population, fact) != NILAI_OK) {
+        if (room(generator) == 0
+            || nilai_population_next(generator->population, fact) != NILAI_OK) {
             generator->stopped = true;
             if (!any_held)
                 return NILAI_MISSING;
             continue;
         }
         generator->now_ms = fact->ts_ms;
-        if (generator->late_chance <= 0 || !nilai_random_chance(&generator->random, generator->late_chance))
+        if (generator->late_chance <= 0
+            || !nilai_random_chance(&generator->random, generator->late_chance))
             return NILAI_OK;
         hold(generator, fact, release_time(generator, fact));
     }
@@ -141,8 +144,9 @@ static enum nilai_status encode(struct nilai_generator *generator, const struct 
     if (event->flaw == NILAI_REJECT_NONE)
         return nilai_fact_encode(fact, &generator->options.style, generator->encoder, &event->value,
                                  &event->value_size);
-    return nilai_fact_encode_flawed(fact, &generator->options.style, event->flaw, generator->encoder,
-                                    generator->scratch, event->key, &event->value, &event->value_size);
+    return nilai_fact_encode_flawed(fact, &generator->options.style, event->flaw,
+                                    generator->encoder, generator->scratch, event->key,
+                                    &event->value, &event->value_size);
 }
 
 static enum nilai_status emit_good(struct nilai_generator *generator, struct nilai_generated *event)
@@ -164,7 +168,8 @@ static enum nilai_status emit_good(struct nilai_generator *generator, struct nil
     return encode(generator, &fact, event);
 }
 
-static enum nilai_status emit_duplicate(struct nilai_generator *generator, struct nilai_generated *event)
+static enum nilai_status emit_duplicate(struct nilai_generator *generator,
+                                        struct nilai_generated *event)
 {
     uint32_t known = generator->good < RECENT ? (uint32_t)generator->good : RECENT;
     uint64_t which = generator->good - 1 - nilai_random_below(&generator->random, known);
@@ -196,13 +201,15 @@ static enum nilai_status emit_bad(struct nilai_generator *generator, struct nila
     return encode(generator, &fact, event);
 }
 
-enum nilai_status nilai_generator_next(struct nilai_generator *generator, struct nilai_generated *event)
+enum nilai_status nilai_generator_next(struct nilai_generator *generator,
+                                       struct nilai_generated *event)
 {
     const struct nilai_generator_options *options = &generator->options;
     enum nilai_status status;
 
     *event = (struct nilai_generated){0};
-    bool sloppy = options->bad + options->duplicate > 0 && generator->has_sale && room(generator) > 0;
+    bool sloppy =
+        options->bad + options->duplicate > 0 && generator->has_sale && room(generator) > 0;
     double choice = sloppy ? nilai_random_uniform(&generator->random) : 1;
     if (choice < options->bad)
         status = emit_bad(generator, event);
@@ -235,18 +242,21 @@ void nilai_generator_defaults(struct nilai_generator_options *options)
         .skew = 1,
         .grievance = 1.5,
         .bad_classes = ~((1u << NILAI_REJECT_NONE) | (1u << NILAI_REJECT_TOO_LARGE)
-                         | (1u << NILAI_REJECT_FUTURE_TIMESTAMP)) & ((1u << NILAI_REJECT_CLASSES) - 1),
-        .style = {
-            .now_ms = -1,
-            .keyed = true,
-            .format = NILAI_FORMAT_MSGPACK,
-            .currency_count = 1,
-            .currencies = {{.code = "USD", .rate = 1}},
-        },
+                         | (1u << NILAI_REJECT_FUTURE_TIMESTAMP))
+                       & ((1u << NILAI_REJECT_CLASSES) - 1),
+        .style =
+            {
+                .now_ms = -1,
+                .keyed = true,
+                .format = NILAI_FORMAT_MSGPACK,
+                .currency_count = 1,
+                .currencies = {{.code = "USD", .rate = 1}},
+            },
     };
 }
 
-static enum nilai_status check(const struct nilai_generator_options *options, struct nilai_error *error)
+static enum nilai_status check(const struct nilai_generator_options *options,
+                               struct nilai_error *error)
 {
     NILAI_ASSERT(options->late >= 0 && options->duplicate >= 0 && options->bad >= 0);
     NILAI_ASSERT(options->style.currency_count >= 1
@@ -265,22 +275,26 @@ static enum nilai_status check(const struct nilai_generator_options *options, st
     for (uint32_t class = 0; class < 32; class++)
         if ((options->bad_classes >> class & 1) != 0
             && (class >= NILAI_REJECT_CLASSES
-                || !nilai_fact_can_flaw(&options->style, (enum nilai_reject_class)class)))
-            return nilai_error_set(error, NILAI_INVALID, "bad events of class %s cannot be made: %s",
-                                   class < NILAI_REJECT_CLASSES && class > 0 ? nilai_reject_names[class] : "none",
-                                   class == NILAI_REJECT_KEY_MISMATCH ? "there are no keys"
-                                   : class == NILAI_REJECT_FUTURE_TIMESTAMP ? "the time is not given"
-                                   : "no such class");
+                || !nilai_fact_can_flaw(&options->style, (enum nilai_reject_class) class)))
+            return nilai_error_set(
+                error, NILAI_INVALID, "bad events of class %s cannot be made: %s",
+                class<NILAI_REJECT_CLASSES &&class> 0 ? nilai_reject_names[class] : "none",
+                class == NILAI_REJECT_KEY_MISMATCH       ? "there are no keys"
+                : class == NILAI_REJECT_FUTURE_TIMESTAMP ? "the time is not given"
+                                                         : "no such class");
     return NILAI_OK;
 }
 
-static struct nilai_population_options population_options(const struct nilai_generator_options *options)
+static struct nilai_population_options
+population_options(const struct nilai_generator_options *options)
 {
     double facts = (double)options->events * (1 - options->bad - options->duplicate);
     return (struct nilai_population_options){
         .seed = options->seed,
         .customers = options->customers,
-        .events = options->events == 0 ? 0 : facts < 1 ? 1 : (uint64_t)facts,
+        .events = options->events == 0 ? 0
+                  : facts < 1          ? 1
+                                       : (uint64_t)facts,
         .from_ms = options->from_ms,
         .span_ms = options->span_ms,
         .skew = options->skew,
@@ -293,7 +307,7 @@ static void list_classes(struct nilai_generator *generator)
 {
     for (uint32_t class = 1; class < NILAI_REJECT_CLASSES; class++)
         if ((generator->options.bad_classes >> class & 1) != 0)
-            generator->classes[generator->class_count++] = (enum nilai_reject_class)class;
+            generator->classes[generator->class_count++] = (enum nilai_reject_class) class;
 }
 
 enum nilai_status nilai_generator_create(const struct nilai_generator_options *options,

@@ -13,7 +13,8 @@ enum {
     RETENTION_NEAR = 10, /* one part in so many of what is kept */
 };
 
-static_assert((int)NILAI_BATCH_MAX <= (int)NILAI_TURN_EVENTS_MAX, "a journal can tell events of a turn apart");
+static_assert((int)NILAI_BATCH_MAX <= (int)NILAI_TURN_EVENTS_MAX,
+              "a journal can tell events of a turn apart");
 static_assert((int)NILAI_INPUT_TOPICS_MAX == (int)NILAI_JOURNAL_TOPICS_MAX, "and all its topics");
 
 struct nilai_lane {
@@ -299,16 +300,15 @@ static void decode_arrival(struct nilai_lane *lane, struct nilai_arrival *arriva
     struct nilai_event *event = &arrival->event;
     struct nilai_reject reject;
 
-    arrival->bad = !nilai_decode(lane->options.decoder, input->value, input->value_size, event,
-                                 &reject)
-                   || !nilai_decode_check_key(event, input->key, input->key_size, &reject);
+    arrival->bad =
+        !nilai_decode(lane->options.decoder, input->value, input->value_size, event, &reject)
+        || !nilai_decode_check_key(event, input->key, input->key_size, &reject);
     if (arrival->bad) {
         arrival->reject = reject;
         return;
     }
-    event->origin = (struct nilai_origin){.topic = (int32_t)topic,
-                                          .partition = lane->committed.partition,
-                                          .offset = input->offset};
+    event->origin = (struct nilai_origin){
+        .topic = (int32_t)topic, .partition = lane->committed.partition, .offset = input->offset};
     /* What lies in the decoder's own buffer is overwritten by its next call. The value of an event
      * that was accepted has at most NILAI_EVENT_SIZE_MAX bytes. */
     nilai_event_keep_texts(event, (struct nilai_text){input->value, (uint32_t)input->value_size},
@@ -336,8 +336,8 @@ static enum nilai_status accept_end(struct nilai_lane *lane, uint32_t topic, int
     return NILAI_OK;
 }
 
-/* The first message of a topic is at `offset`. What is before it was deleted, or was never a message:
- * the marks of transactions have offsets, too. */
+/* The first message of a topic is at `offset`. What is before it was deleted, or was never a
+ * message: the marks of transactions have offsets, too. */
 static void note_gap(struct nilai_lane *lane, struct nilai_source *source, uint32_t topic,
                      int64_t offset)
 {
@@ -345,10 +345,10 @@ static void note_gap(struct nilai_lane *lane, struct nilai_source *source, uint3
         return; /* check_input knows better */
     int64_t low = nilai_source_low(source, topic, lane->committed.partition);
     int64_t oldest = low >= 0 && low < offset ? low : offset;
-    int64_t published = lane->has_again ? lane->again.to.offsets[topic]
-                                        : lane->reached.offsets[topic];
+    int64_t published =
+        lane->has_again ? lane->again.to.offsets[topic] : lane->reached.offsets[topic];
     bool restored = !lane->has_again && published >= 0; /* state knows what was before */
-    enum nilai_lane_gap gap = oldest <= 0                                ? NILAI_GAP_NONE
+    enum nilai_lane_gap gap = oldest <= 0                           ? NILAI_GAP_NONE
                               : published > 0 && oldest > published ? NILAI_GAP_UNREAD
                               : restored                            ? NILAI_GAP_NONE
                                                                     : NILAI_GAP_OLD;
@@ -371,8 +371,8 @@ static enum nilai_status fill_topic(struct nilai_lane *lane, struct nilai_source
 {
     struct nilai_arrival *arrival;
     while ((arrival = nilai_merge_room(lane->merge, topic)) != NULL) {
-        enum nilai_status status = nilai_source_take(source, topic, lane->committed.partition,
-                                                     &arrival->input);
+        enum nilai_status status =
+            nilai_source_take(source, topic, lane->committed.partition, &arrival->input);
         if (status == NILAI_MISSING)
             status = accept_end(lane, topic, arrival->input.offset, error);
         else if (status == NILAI_OK
@@ -451,8 +451,8 @@ enum nilai_lane_gap nilai_lane_take_gap(struct nilai_lane *lane)
 
 /* ---- turns ---- */
 
-static void form_batch(struct nilai_lane *lane, int64_t now_ms, int64_t wall_ms,
-                       int64_t *wake_ms, struct nilai_turn *turn)
+static void form_batch(struct nilai_lane *lane, int64_t now_ms, int64_t wall_ms, int64_t *wake_ms,
+                       struct nilai_turn *turn)
 {
     nilai_merge_form(lane->merge, lane->options.decoder, now_ms, wall_ms, &lane->batch);
     if (lane->batch.wake_ms < *wake_ms)
@@ -481,8 +481,9 @@ static bool form_again(struct nilai_lane *lane, int64_t now_ms, int64_t wall_ms,
     return true;
 }
 
-/* A long way to the wall clock (after old input, or a long stop) is gone in steps, between which there
- * may be commits: all deadlines of years in one turn would be more than a transaction can take. */
+/* A long way to the wall clock (after old input, or a long stop) is gone in steps, between which
+ * there may be commits: all deadlines of years in one turn would be more than a transaction can
+ * take. */
 static int64_t tick_to(const struct nilai_lane *lane, int64_t wall_ms)
 {
     int64_t clock_ms = nilai_partition_clock_ms(lane->state);
@@ -507,8 +508,8 @@ static bool begin_tick(struct nilai_lane *lane, int64_t wall_ms, struct nilai_tu
     return true;
 }
 
-static bool form_turn(struct nilai_lane *lane, int64_t now_ms, int64_t wall_ms,
-                      int64_t *wake_ms, struct nilai_turn *turn)
+static bool form_turn(struct nilai_lane *lane, int64_t now_ms, int64_t wall_ms, int64_t *wake_ms,
+                      struct nilai_turn *turn)
 {
     if (lane->has_again)
         return form_again(lane, now_ms, wall_ms, wake_ms, turn);

@@ -117,8 +117,9 @@ static int fail(struct loadgen *loadgen, int exit_code, const char *text)
 
 static int exit_code_of(enum nilai_status status)
 {
-    return status == NILAI_CONFIG ? NILAI_EXIT_CONFIG
-           : status == NILAI_NO_MEMORY ? NILAI_EXIT_IO : NILAI_EXIT_UNAVAILABLE;
+    return status == NILAI_CONFIG      ? NILAI_EXIT_CONFIG
+           : status == NILAI_NO_MEMORY ? NILAI_EXIT_IO
+                                       : NILAI_EXIT_UNAVAILABLE;
 }
 
 /* ---- options ---- */
@@ -135,10 +136,11 @@ static enum nilai_status read_classes(struct loadgen *loadgen, const char *list)
             class++;
         if (class == NILAI_REJECT_CLASSES) {
             loadgen->options.exit_code = NILAI_EXIT_USAGE;
-            return nilai_error_set(&loadgen->options.error, NILAI_INVALID,
-                                   "--bad-classes: there is no class \"%.*s\"; "
-                                   "see the classes of bad events, from too-large to future-timestamp",
-                                   (int)(size < 64 ? size : 64), list);
+            return nilai_error_set(
+                &loadgen->options.error, NILAI_INVALID,
+                "--bad-classes: there is no class \"%.*s\"; "
+                "see the classes of bad events, from too-large to future-timestamp",
+                (int)(size < 64 ? size : 64), list);
         }
         loadgen->plan.bad_classes |= 1u << class;
         list += size;
@@ -152,13 +154,18 @@ static enum nilai_status read_shares(struct loadgen *loadgen)
 {
     static const double SHARE_MAX = 0.9;
     struct nilai_generator_options *plan = &loadgen->plan;
-    const struct { const char *name; double *value; } shares[] = {
-        {"late", &plan->late}, {"duplicate", &plan->duplicate},
-        {"bad", &plan->bad}, {"erase", &plan->erase},
+    const struct {
+        const char *name;
+        double *value;
+    } shares[] = {
+        {"late", &plan->late},
+        {"duplicate", &plan->duplicate},
+        {"bad", &plan->bad},
+        {"erase", &plan->erase},
     };
     for (size_t i = 0; i < NILAI_ARRAY_LEN(shares); i++) {
-        enum nilai_status status = nilai_options_number(&loadgen->options, shares[i].name, 0, SHARE_MAX,
-                                                        shares[i].value);
+        enum nilai_status status =
+            nilai_options_number(&loadgen->options, shares[i].name, 0, SHARE_MAX, shares[i].value);
         if (status != NILAI_OK)
             return status;
     }
@@ -173,12 +180,15 @@ static enum nilai_status read_numbers(struct loadgen *loadgen)
     enum nilai_status status;
 
     if ((status = nilai_options_count(options, "customers", 1, NILAI_GENERATOR_CUSTOMERS_MAX,
-                                      &customers)) != NILAI_OK
-        || (status = nilai_options_count(options, "events", 0, UINT64_C(1000000000000), &plan->events))
+                                      &customers))
+            != NILAI_OK
+        || (status =
+                nilai_options_count(options, "events", 0, UINT64_C(1000000000000), &plan->events))
                != NILAI_OK
         || (status = nilai_options_count(options, "seed", 0, UINT64_MAX, &plan->seed)) != NILAI_OK
         || (status = nilai_options_number(options, "skew", 0, 10, &plan->skew)) != NILAI_OK
-        || (status = nilai_options_number(options, "grievance", 1, 10, &plan->grievance)) != NILAI_OK
+        || (status = nilai_options_number(options, "grievance", 1, 10, &plan->grievance))
+               != NILAI_OK
         || (status = nilai_options_number(options, "rate", 0.001, 1e9, &loadgen->rate)) != NILAI_OK)
         return status;
     plan->customers = (uint32_t)customers;
@@ -196,7 +206,8 @@ static enum nilai_status read_times(struct loadgen *loadgen)
         || (status = nilai_options_duration(options, "span", 1, NILAI_TIME_MAX_MS, &plan->span_ms))
                != NILAI_OK
         || (status = nilai_options_duration(options, "connect-timeout", 1, 600000,
-                                            &loadgen->connect_timeout_ms)) != NILAI_OK)
+                                            &loadgen->connect_timeout_ms))
+               != NILAI_OK)
         return status;
     return NILAI_OK;
 }
@@ -209,7 +220,8 @@ static void take_currencies(struct loadgen *loadgen)
 
     memcpy(style->currencies[0].code, config->model.currency, sizeof style->currencies[0].code);
     style->currencies[0].rate = 1;
-    for (size_t i = 0; i < config->rate_count && style->currency_count < NILAI_FACT_CURRENCIES_MAX; i++)
+    for (size_t i = 0; i < config->rate_count && style->currency_count < NILAI_FACT_CURRENCIES_MAX;
+         i++)
         if (strcmp(config->rates[i].code, config->model.currency) != 0)
             style->currencies[style->currency_count++] = config->rates[i];
 }
@@ -228,7 +240,8 @@ static enum nilai_status read_plan(struct loadgen *loadgen)
         plan->bad_classes &= ~(1u << NILAI_REJECT_KEY_MISMATCH);
     if ((status = read_numbers(loadgen)) != NILAI_OK || (status = read_times(loadgen)) != NILAI_OK
         || (status = read_shares(loadgen)) != NILAI_OK
-        || (status = nilai_options_choice(&loadgen->options, "format", formats, &format)) != NILAI_OK)
+        || (status = nilai_options_choice(&loadgen->options, "format", formats, &format))
+               != NILAI_OK)
         return status;
     plan->style.format = format == 1 ? NILAI_FORMAT_JSON : NILAI_FORMAT_MSGPACK;
     const char *classes = nilai_options_text(&loadgen->options, "bad-classes");
@@ -278,7 +291,8 @@ static int open_outputs(struct loadgen *loadgen)
     const char *out = nilai_options_text(&loadgen->options, "out");
     const char *truth = nilai_options_text(&loadgen->options, "truth");
     if (out != NULL && truth != NULL && strcmp(out, truth) == 0)
-        return nilai_options_misuse(&loadgen->options, "--out and --truth name the same file, %s", out);
+        return nilai_options_misuse(&loadgen->options, "--out and --truth name the same file, %s",
+                                    out);
     int code = truth != NULL ? open_file(loadgen, truth, &loadgen->truth) : NILAI_EXIT_OK;
     if (code != NILAI_EXIT_OK)
         return code;
@@ -288,7 +302,8 @@ static int open_outputs(struct loadgen *loadgen)
 static int fail_to_write(struct loadgen *loadgen, const char *option)
 {
     char text[512];
-    snprintf(text, sizeof text, "%s: %s", nilai_options_text(&loadgen->options, option), strerror(errno));
+    snprintf(text, sizeof text, "%s: %s", nilai_options_text(&loadgen->options, option),
+             strerror(errno));
     return fail(loadgen, NILAI_EXIT_IO, text);
 }
 
@@ -297,14 +312,16 @@ static int fail_to_write(struct loadgen *loadgen, const char *option)
 static int write_event(struct loadgen *loadgen, const struct nilai_generated *event)
 {
     if (fwrite(event->value, 1, event->value_size, loadgen->out) != event->value_size
-        || (loadgen->plan.style.format == NILAI_FORMAT_JSON && putc_unlocked('\n', loadgen->out) == EOF))
+        || (loadgen->plan.style.format == NILAI_FORMAT_JSON
+            && putc_unlocked('\n', loadgen->out) == EOF))
         return fail_to_write(loadgen, "out");
     return NILAI_EXIT_OK;
 }
 
 /* When the queue is full, the broker is waited for; that this makes us late shows in the
  * summary, and the schedule stays as it is. */
-static int produce_event(struct loadgen *loadgen, const struct nilai_generated *event, int64_t due_ms)
+static int produce_event(struct loadgen *loadgen, const struct nilai_generated *event,
+                         int64_t due_ms)
 {
     struct nilai_error error;
     for (;;) {
@@ -399,7 +416,8 @@ static int finish(struct loadgen *loadgen)
         return fflush(loadgen->out) == 0 ? NILAI_EXIT_OK : fail_to_write(loadgen, "out");
     while (nilai_kafka_producer_pending(loadgen->producer) > 0) {
         struct nilai_error error;
-        enum nilai_status status = nilai_kafka_producer_poll(loadgen->producer, PAUSE_MS_MAX, &error);
+        enum nilai_status status =
+            nilai_kafka_producer_poll(loadgen->producer, PAUSE_MS_MAX, &error);
         if (status != NILAI_OK)
             return fail(loadgen, exit_code_of(status), error.text);
     }
@@ -416,8 +434,9 @@ static void encode_instant(struct nilai_encoder *encoder, const char *key, int64
         nilai_encode_int(encoder, key, ms);
 }
 
-static enum nilai_status encode_truth(struct nilai_encoder *encoder, const struct nilai_truth *truth,
-                                      const char **data, size_t *size)
+static enum nilai_status encode_truth(struct nilai_encoder *encoder,
+                                      const struct nilai_truth *truth, const char **data,
+                                      size_t *size)
 {
     char customer[NILAI_FACT_CUSTOMER_SIZE];
     nilai_fact_customer(truth->customer, customer);
@@ -467,8 +486,8 @@ static void print_customers(const struct loadgen *loadgen)
         left += truth.left_ms >= 0;
         erased += truth.erased_ms >= 0;
     }
-    fprintf(stderr, "  customers: %u of %u joined, %u left, %u erased; purchase rates x %.4g\n", joined,
-            loadgen->plan.customers, left, erased, nilai_population_scale(population));
+    fprintf(stderr, "  customers: %u of %u joined, %u left, %u erased; purchase rates x %.4g\n",
+            joined, loadgen->plan.customers, left, erased, nilai_population_scale(population));
 }
 
 static void print_bad(const struct nilai_generator_counts *counts)
@@ -495,7 +514,8 @@ static void print_schedule(const struct loadgen *loadgen)
     if (loadgen->behind == 0)
         fputs("on schedule\n", stderr);
     else
-        fprintf(stderr, "%" PRIu64 " events were more than %d ms behind schedule, at most %.1f ms\n",
+        fprintf(stderr,
+                "%" PRIu64 " events were more than %d ms behind schedule, at most %.1f ms\n",
                 loadgen->behind, BEHIND_MS, (double)loadgen->behind_ns_max * 1e-6);
 }
 
@@ -514,8 +534,10 @@ static void print_summary(const struct loadgen *loadgen, bool complete)
             counts->duplicates);
     print_bad(counts);
     if (loadgen->producer != NULL) {
-        const struct nilai_kafka_producer_counts *sent = nilai_kafka_producer_counts(loadgen->producer);
-        fprintf(stderr, "  delivered %" PRIu64 ", failed %" PRIu64 ", not acknowledged %" PRIu64 "\n",
+        const struct nilai_kafka_producer_counts *sent =
+            nilai_kafka_producer_counts(loadgen->producer);
+        fprintf(stderr,
+                "  delivered %" PRIu64 ", failed %" PRIu64 ", not acknowledged %" PRIu64 "\n",
                 sent->delivered, sent->failed, nilai_kafka_producer_pending(loadgen->producer));
     }
     print_schedule(loadgen);
@@ -531,7 +553,8 @@ static int run(struct loadgen *loadgen)
     catch_signals();
     loadgen->begin_ns = nilai_clock_monotonic_ns();
     loadgen->begin_wall_us = nilai_clock_wall_us();
-    nilai_progress_init(&loadgen->progress, "loadgen", "events", loadgen->plan.events, loadgen->begin_ns);
+    nilai_progress_init(&loadgen->progress, "loadgen", "events", loadgen->plan.events,
+                        loadgen->begin_ns);
 
     int code = send_all(loadgen);
     int end_code = code == NILAI_EXIT_OK ? finish(loadgen) : code;

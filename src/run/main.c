@@ -90,7 +90,8 @@ static int dispatch(int argc, char **argv)
         print_usage(stderr);
         return NILAI_EXIT_USAGE;
     }
-    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0
+        || strcmp(argv[1], "-h") == 0)
         return show_help(argc - 1, argv + 1);
     if (strcmp(argv[1], "--version") == 0) {
         printf("nilai %s\n", NILAI_VERSION);

@@ -76,8 +76,8 @@ bool nilai_merge_is_later(const struct nilai_merge *merge, uint32_t topic, int64
 {
     NILAI_ASSERT(topic < merge->options.topic_count);
     const struct queue *queue = &merge->queues[topic];
-    int64_t last = queue->count > 0 ? slot_at(merge, queue, queue->count - 1)->input.offset
-                                    : queue->next - 1;
+    int64_t last =
+        queue->count > 0 ? slot_at(merge, queue, queue->count - 1)->input.offset : queue->next - 1;
     return offset > last;
 }
 
@@ -182,9 +182,8 @@ static void forget_verdict(const struct nilai_merge *merge, const struct queue *
 }
 
 /* Moves the bad events at the head of a queue into the batch; true: the head is good now. */
-static bool shed_bad(struct nilai_merge *merge, uint32_t topic,
-                     const struct nilai_decoder *decoder, int64_t now_ms, int64_t wall_ms,
-                     struct nilai_batch *batch)
+static bool shed_bad(struct nilai_merge *merge, uint32_t topic, const struct nilai_decoder *decoder,
+                     int64_t now_ms, int64_t wall_ms, struct nilai_batch *batch)
 {
     struct queue *queue = &merge->queues[topic];
     struct nilai_arrival *head;

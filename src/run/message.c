@@ -163,7 +163,8 @@ void nilai_message_change_headers(const struct nilai_effect *effect,
 {
     struct nilai_text id = {effect->customer, effect->customer_size};
     fill_headers(id, effect->change.at_ms, effect->change.seq,
-                 effect->change.is_band ? "nilai.churn-risk.v1" : "nilai.value-segment.v1", headers);
+                 effect->change.is_band ? "nilai.churn-risk.v1" : "nilai.value-segment.v1",
+                 headers);
 }
 
 /* ---- the customers feed ---- */
@@ -187,8 +188,9 @@ static void encode_nulls(struct nilai_encoder *encoder, const char *const *keys,
 }
 
 /* The part that only customers have who have bought. */
-static void encode_buyer(struct nilai_encoder *encoder, const struct nilai_model *model, int64_t at_ms,
-                         const struct nilai_customer *customer, const struct nilai_service *service)
+static void encode_buyer(struct nilai_encoder *encoder, const struct nilai_model *model,
+                         int64_t at_ms, const struct nilai_customer *customer,
+                         const struct nilai_service *service)
 {
     struct nilai_curve curve = nilai_risk_curve(model, customer, service);
     struct nilai_terms terms = nilai_risk_terms(&curve, at_ms);

@@ -86,8 +86,9 @@ static void print_help(const struct nilai_command *command)
     print_option("-h, --help", NULL, "show this and exit");
     print_option("--version", NULL, "show the version and exit");
     if (command->configures)
-        printf("\nSettings are taken from the file, then from the environment (alerts.medium.up is\n"
-               "NILAI_ALERTS_MEDIUM_UP), then from --set. `nilai help settings` lists them.\n");
+        printf(
+            "\nSettings are taken from the file, then from the environment (alerts.medium.up is\n"
+            "NILAI_ALERTS_MEDIUM_UP), then from --set. `nilai help settings` lists them.\n");
 }
 
 /* ---- Parsing ---------------------------------------------------------------------------- */
@@ -154,11 +155,13 @@ static enum nilai_status unknown_option(struct nilai_options *options, const str
         nilai_nearest_consider(&nearest, common[i]);
     if (nearest.best == NULL)
         return misuse(options, "there is no option --%s", word->name);
-    return misuse(options, "there is no option --%s (did you mean --%s?)", word->name, nearest.best);
+    return misuse(options, "there is no option --%s (did you mean --%s?)", word->name,
+                  nearest.best);
 }
 
 /* Takes the option at argv[*next] and, if it has one, its value. */
-static enum nilai_status take_option(struct nilai_options *options, int argc, char **argv, int *next)
+static enum nilai_status take_option(struct nilai_options *options, int argc, char **argv,
+                                     int *next)
 {
     struct word word;
     struct slot slot;
@@ -287,7 +290,8 @@ enum nilai_status nilai_options_number(struct nilai_options *options, const char
         return NILAI_OK;
     double number;
     if (!nilai_number_parse(text, &number) || number < min || number > max)
-        return misuse(options, "--%s: `%.60s` is not a number within %g .. %g", name, text, min, max);
+        return misuse(options, "--%s: `%.60s` is not a number within %g .. %g", name, text, min,
+                      max);
     *value = number;
     return NILAI_OK;
 }
@@ -296,8 +300,10 @@ enum nilai_status nilai_options_time(struct nilai_options *options, const char *
 {
     const char *text = nilai_options_text(options, name);
     if (text != NULL && nilai_clock_parse(text, ms) != NILAI_OK)
-        return misuse(options, "--%s: `%.60s` is not a time: 2026-01-31, 2026-01-31T12:00:00Z or "
-                               "milliseconds since 1970", name, text);
+        return misuse(options,
+                      "--%s: `%.60s` is not a time: 2026-01-31, 2026-01-31T12:00:00Z or "
+                      "milliseconds since 1970",
+                      name, text);
     return NILAI_OK;
 }
 
@@ -354,7 +360,8 @@ static enum nilai_status apply_sets(struct nilai_options *options, struct nilai_
     return NILAI_OK;
 }
 
-enum nilai_status nilai_options_configure(struct nilai_options *options, struct nilai_config *config)
+enum nilai_status nilai_options_configure(struct nilai_options *options,
+                                          struct nilai_config *config)
 {
     NILAI_ASSERT(options->command->configures);
 

@@ -22,9 +22,9 @@
 #include "nilai/customer/model.h"
 #include "nilai/run/random.h"
 
-#define NEVER INT64_MAX
+#define NEVER   INT64_MAX
 #define HOUR_MS 3600000.0
-#define DAY_MS ((double)NILAI_DAY_MS)
+#define DAY_MS  ((double)NILAI_DAY_MS)
 
 enum {
     PILOT_CUSTOMERS = 8192, /* drawn to find the scale */
@@ -49,8 +49,17 @@ static const double RESOLVE_SCALE_MS = 48 * HOUR_MS, RESOLVE_MAX_MS = 60 * DAY_M
 static const double SLA_MS = 72 * HOUR_MS, PENDING_POINT = 0.4;
 
 /* What the open ticket does next. */
-enum step { STEP_NONE, STEP_OPEN, STEP_PEND, STEP_RESOLVE, STEP_CLOSE_DIRECT, STEP_GIVE_UP,
-            STEP_REOPEN, STEP_RESOLVE_AGAIN, STEP_CLOSE };
+enum step {
+    STEP_NONE,
+    STEP_OPEN,
+    STEP_PEND,
+    STEP_RESOLVE,
+    STEP_CLOSE_DIRECT,
+    STEP_GIVE_UP,
+    STEP_REOPEN,
+    STEP_RESOLVE_AGAIN,
+    STEP_CLOSE
+};
 
 /* What follows a purchase or a ticket, later. */
 enum after { AFTER_NONE, AFTER_REFUND, AFTER_PURCHASE_SURVEY, AFTER_TICKET_SURVEY, AFTER_ERASE };
@@ -190,7 +199,8 @@ static void turn(struct nilai_population *population, uint32_t number)
     int64_t wake = wake_of(&population->members[number]);
     population->turned = number + 1;
     if (wake <= population->last_ms)
-        __builtin_prefetch(&population->buckets[slot_of(population, wake) & population->bucket_mask], 1);
+        __builtin_prefetch(
+            &population->buckets[slot_of(population, wake) & population->bucket_mask], 1);
 }
 
 static void enqueue_turned(struct nilai_population *population)
@@ -265,7 +275,8 @@ static int64_t resolved_at(struct nilai_population *population, int64_t now_ms)
 }
 
 /* The probability of leaving at the present grievance. */
-static double leave_probability(const struct nilai_population *population, const struct member *member)
+static double leave_probability(const struct nilai_population *population,
+                                const struct member *member)
 {
     double factor = population->grievance_odds[member->grievance - GRIEVANCE_MIN];
     double weighted = member->leave * factor;
@@ -281,8 +292,9 @@ static void leave(struct member *member, int64_t now_ms)
 static void grieve(struct member *member, int change)
 {
     int level = member->grievance + change;
-    member->grievance = (int8_t)(level < GRIEVANCE_MIN ? GRIEVANCE_MIN
-                                 : level > GRIEVANCE_MAX ? GRIEVANCE_MAX : level);
+    member->grievance = (int8_t)(level < GRIEVANCE_MIN   ? GRIEVANCE_MIN
+                                 : level > GRIEVANCE_MAX ? GRIEVANCE_MAX
+                                                         : level);
 }
 
 static void end_badly(struct nilai_population *population, struct member *member, int64_t now_ms)
@@ -337,7 +349,8 @@ static void buy(struct nilai_population *population, struct member *member, stru
         plan_after(population, member, AFTER_PURCHASE_SURVEY, now_ms, DAY_MS);
 }
 
-static void open_ticket(struct nilai_population *population, struct member *member, struct nilai_fact *fact)
+static void open_ticket(struct nilai_population *population, struct member *member,
+                        struct nilai_fact *fact)
 {
     static const double kind_ends[] = {0.35, 0.70, 0.90, 1};
     struct nilai_random *random = &population->random;
@@ -359,7 +372,8 @@ static void open_ticket(struct nilai_population *population, struct member *memb
     else if (choice < UNANSWERED_SHARE + DIRECT_CLOSE_SHARE)
         plan_step(member, STEP_CLOSE_DIRECT, end_ms);
     else if (choice < UNANSWERED_SHARE + DIRECT_CLOSE_SHARE + PENDING_SHARE)
-        plan_step(member, STEP_PEND, now_ms + 1 + (int64_t)((double)(end_ms - now_ms) * PENDING_POINT));
+        plan_step(member, STEP_PEND,
+                  now_ms + 1 + (int64_t)((double)(end_ms - now_ms) * PENDING_POINT));
     else
         plan_step(member, STEP_RESOLVE, end_ms);
     fact->status = NILAI_TICKET_OPENED;
@@ -385,7 +399,8 @@ static void plan_end(struct nilai_population *population, struct member *member,
         member->step = STEP_NONE;
 }
 
-static void resolve(struct nilai_population *population, struct member *member, struct nilai_fact *fact)
+static void resolve(struct nilai_population *population, struct member *member,
+                    struct nilai_fact *fact)
 {
     struct nilai_random *random = &population->random;
     bool again = member->step == STEP_RESOLVE_AGAIN;
@@ -400,7 +415,8 @@ static void resolve(struct nilai_population *population, struct member *member, 
         plan_end(population, member, fact->ts_ms);
 }
 
-static void reopen(struct nilai_population *population, struct member *member, struct nilai_fact *fact)
+static void reopen(struct nilai_population *population, struct member *member,
+                   struct nilai_fact *fact)
 {
     fact->status = NILAI_TICKET_REOPENED;
     end_badly(population, member, fact->ts_ms);
@@ -409,31 +425,28 @@ static void reopen(struct nilai_population *population, struct member *member, s
 }
 
 /* False: the step leaves no fact behind. */
-static bool do_step(struct nilai_population *population, struct member *member, struct nilai_fact *fact)
+static bool do_step(struct nilai_population *population, struct member *member,
+                    struct nilai_fact *fact)
 {
     int64_t now_ms = fact->ts_ms;
 
     switch ((enum step)member->step) {
-    case STEP_OPEN:
-        open_ticket(population, member, fact);
-        break;
+    case STEP_OPEN: open_ticket(population, member, fact); break;
     case STEP_PEND: /* the rest of the way to the end that was drawn at the opening */
         fact->status = NILAI_TICKET_PENDING;
-        plan_step(member, STEP_RESOLVE, now_ms + 1 + (int64_t)((double)(now_ms - member->opened_ms)
-                                                               * (1 - PENDING_POINT) / PENDING_POINT));
+        plan_step(member, STEP_RESOLVE,
+                  now_ms + 1
+                      + (int64_t)((double)(now_ms - member->opened_ms) * (1 - PENDING_POINT)
+                                  / PENDING_POINT));
         break;
     case STEP_RESOLVE:
-    case STEP_RESOLVE_AGAIN:
-        resolve(population, member, fact);
-        break;
+    case STEP_RESOLVE_AGAIN: resolve(population, member, fact); break;
     case STEP_CLOSE_DIRECT:
         fact->status = NILAI_TICKET_CLOSED;
         settle(population, member, now_ms);
         member->step = STEP_NONE;
         break;
-    case STEP_REOPEN:
-        reopen(population, member, fact);
-        break;
+    case STEP_REOPEN: reopen(population, member, fact); break;
     case STEP_CLOSE:
         fact->status = NILAI_TICKET_CLOSED;
         member->step = STEP_NONE;
@@ -442,8 +455,7 @@ static bool do_step(struct nilai_population *population, struct member *member, 
         end_badly(population, member, now_ms);
         member->step = STEP_NONE;
         return false;
-    case STEP_NONE:
-        NILAI_ASSERT(false);
+    case STEP_NONE: NILAI_ASSERT(false);
     }
     fact->type = NILAI_TICKET;
     fact->ticket = member->tickets;
@@ -454,8 +466,8 @@ static bool do_step(struct nilai_population *population, struct member *member, 
     return true;
 }
 
-static void answer(struct nilai_population *population, struct member *member, struct nilai_fact *fact,
-                   const uint8_t metrics[2])
+static void answer(struct nilai_population *population, struct member *member,
+                   struct nilai_fact *fact, const uint8_t metrics[2])
 {
     struct nilai_random *random = &population->random;
     double satisfaction = 0.80 - 0.12 * member->grievance + 0.18 * nilai_random_normal(random);
@@ -466,7 +478,8 @@ static void answer(struct nilai_population *population, struct member *member, s
     fact->satisfaction = (float)fmin(fmax(satisfaction, 0), 1);
 }
 
-static void do_after(struct nilai_population *population, struct member *member, struct nilai_fact *fact)
+static void do_after(struct nilai_population *population, struct member *member,
+                     struct nilai_fact *fact)
 {
     static const uint8_t purchase_metrics[2] = {NILAI_METRIC_NPS, NILAI_METRIC_RATING};
     static const uint8_t ticket_metrics[2] = {NILAI_METRIC_CSAT, NILAI_METRIC_CES};
@@ -491,7 +504,8 @@ static void do_after(struct nilai_population *population, struct member *member,
     }
 }
 
-static void ask_for_erasure(struct nilai_population *population, struct member *member, int64_t now_ms)
+static void ask_for_erasure(struct nilai_population *population, struct member *member,
+                            int64_t now_ms)
 {
     if (!member->gone)
         leave(member, now_ms);
@@ -535,7 +549,8 @@ static void keep_apart(struct member *member, int64_t now_ms)
         member->after_ms = now_ms + 1;
 }
 
-enum nilai_status nilai_population_next(struct nilai_population *population, struct nilai_fact *fact)
+enum nilai_status nilai_population_next(struct nilai_population *population,
+                                        struct nilai_fact *fact)
 {
     uint32_t number;
     bool told = false;
@@ -566,8 +581,7 @@ enum nilai_status nilai_population_next(struct nilai_population *population, str
 static double expected_facts(double rate, double leave_p, double days)
 {
     double decay = rate * leave_p * days;
-    double repeats = decay < 1e-6 ? rate * days
-                                  : (1 - nilai_random_exp(-decay)) / leave_p;
+    double repeats = decay < 1e-6 ? rate * days : (1 - nilai_random_exp(-decay)) / leave_p;
     double purchases = 1 + (1 - leave_p) * repeats;
     double tickets = TICKET_SHARE / (1 + TICKET_SHARE * rate * 5);
     double surveys = (REFUND_SHARE + PURCHASE_SURVEY_SHARE + TICKET_SURVEY_SHARE * tickets)
@@ -578,7 +592,9 @@ static double expected_facts(double rate, double leave_p, double days)
 /* A sample of customers, to find out beforehand how much the whole will buy. */
 struct pilot {
     double days;
-    struct { double rate, leave; } customers[PILOT_CUSTOMERS];
+    struct {
+        double rate, leave;
+    } customers[PILOT_CUSTOMERS];
 };
 
 static void draw_pilot(struct pilot *pilot, const struct nilai_population_options *options)
@@ -631,8 +647,8 @@ static void find_scale(struct nilai_population *population, const struct pilot *
 static void size_queue(struct nilai_population *population, const struct pilot *pilot)
 {
     const struct nilai_population_options *options = &population->options;
-    double facts = options->events > 0 ? (double)options->events
-                                       : mean_facts(pilot, 1) * options->customers;
+    double facts =
+        options->events > 0 ? (double)options->events : mean_facts(pilot, 1) * options->customers;
     double width_ms = (double)options->span_ms * FACTS_PER_BUCKET / facts;
     uint64_t buckets = BUCKETS_MIN;
 
@@ -643,7 +659,8 @@ static void size_queue(struct nilai_population *population, const struct pilot *
     population->bucket_mask = buckets - 1;
 }
 
-static enum nilai_status check(const struct nilai_population_options *options, struct nilai_error *error)
+static enum nilai_status check(const struct nilai_population_options *options,
+                               struct nilai_error *error)
 {
     NILAI_ASSERT(options->from_ms >= 0 && options->from_ms <= NILAI_TIME_MAX_MS);
     NILAI_ASSERT(options->grievance >= 1 && options->skew >= 0);
@@ -669,7 +686,8 @@ static int64_t last_instant(const struct nilai_population_options *options)
 }
 
 enum nilai_status nilai_population_create(const struct nilai_population_options *options,
-                                          struct nilai_population **result, struct nilai_error *error)
+                                          struct nilai_population **result,
+                                          struct nilai_error *error)
 {
     enum nilai_status status = check(options, error);
     if (status != NILAI_OK)

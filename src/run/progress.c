@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FIRST_NS UINT64_C(500000000)
+#define FIRST_NS    UINT64_C(500000000)
 #define INTERVAL_NS UINT64_C(200000000)
 
 enum { NUMBER_SIZE = 32 };

@@ -123,7 +123,8 @@ static bool begins_at_committed(const struct nilai_recall *recall)
     const struct nilai_position *committed = &recall->options.committed;
     const struct nilai_restored *result = nilai_restore_result(recall->restore);
     return memcmp(committed->offsets, result->base.offsets,
-                  recall->options.topic_count * sizeof committed->offsets[0]) == 0;
+                  recall->options.topic_count * sizeof committed->offsets[0])
+           == 0;
 }
 
 /* Where the committed position lies: before the journal's end (-1), at it (0), or elsewhere (1). */
@@ -172,7 +173,8 @@ static enum nilai_status finish(struct nilai_recall *recall, struct nilai_error 
         && recall->options.committed.turn > 0)
         nilai_log(NILAI_LOG_WARNING,
                   "partition %" PRId32 ": the journal that the committed offsets speak of (turn "
-                  "%" PRIu64 ") is gone from %s; state is rebuilt from the oldest input that is there",
+                  "%" PRIu64
+                  ") is gone from %s; state is rebuilt from the oldest input that is there",
                   recall->options.committed.partition, recall->options.committed.turn,
                   recall->options.log_name);
     return NILAI_OK;
@@ -185,8 +187,8 @@ static enum nilai_status take_record(struct nilai_recall *recall, const struct n
     recall->last = input->offset;
     if (recall->first < 0)
         recall->first = input->offset;
-    enum nilai_status status
-        = nilai_restore_take(recall->restore, input->value, input->value_size, error);
+    enum nilai_status status =
+        nilai_restore_take(recall->restore, input->value, input->value_size, error);
     return status == NILAI_OK ? NILAI_OK : judge(recall, status, error);
 }
 
@@ -198,8 +200,7 @@ enum nilai_status nilai_recall_load(struct nilai_recall *recall, struct nilai_er
     if (log == NULL)
         return finish(recall, error);
     for (int count = 0; count < RECORDS_PER_CALL; count++) {
-        enum nilai_status status
-            = log->ops->take(log, recall->options.committed.partition, &input);
+        enum nilai_status status = log->ops->take(log, recall->options.committed.partition, &input);
         if (status == NILAI_MISSING)
             return finish(recall, error);
         if (status == NILAI_FAILED)

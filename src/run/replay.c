@@ -48,7 +48,8 @@ static const struct nilai_option replay_options[] = {
     {"now", "TS", "the wall clock, against which too late a ts is bad; without it none is"},
     {"dead-letter", "FILE", "write bad events there, as JSON lines"},
     {"strict", NULL, "stop at the first bad event, with exit code 65"},
-    {"turn-size", "N", "events worked off together, 1 to 100000, default 1000; no customer sees a difference"},
+    {"turn-size", "N",
+     "events worked off together, 1 to 100000, default 1000; no customer sees a difference"},
 };
 
 static const struct nilai_command replay_command = {
@@ -176,8 +177,8 @@ static int take_record(struct replay *replay, const struct nilai_record *record)
     replay->records++;
     if (!nilai_decode(replay->decoder, record->data, record->size, &event, &reject))
         return take_bad(replay, record, &reject);
-    if (replay->now_ms >= 0 &&
-        !nilai_decode_check_time(replay->decoder, &event, replay->now_ms, &reject))
+    if (replay->now_ms >= 0
+        && !nilai_decode_check_time(replay->decoder, &event, replay->now_ms, &reject))
         return take_bad(replay, record, &reject);
     hold(replay, &event, record->number);
     return replay->event_count == replay->turn_size ? run_turn(replay, -1) : NILAI_EXIT_OK;
@@ -188,8 +189,9 @@ static int take_rest(struct replay *replay, const struct nilai_record *record,
                      const struct nilai_error *error)
 {
     struct nilai_reject reject = {.class = NILAI_REJECT_MALFORMED};
-    snprintf(reject.message, sizeof reject.message, "not MessagePack, or cut off; the rest of the "
-                                                    "file cannot be read");
+    snprintf(reject.message, sizeof reject.message,
+             "not MessagePack, or cut off; the rest of the "
+             "file cannot be read");
     nilai_progress_finish(&replay->progress);
     fprintf(stderr, "nilai replay: %s; nothing after it was read\n", error->text);
     replay->records++;
@@ -198,8 +200,8 @@ static int take_rest(struct replay *replay, const struct nilai_record *record,
 
 static void show_progress(struct replay *replay)
 {
-    uint64_t done = replay->progress.total > 0 ? nilai_event_file_position(replay->file)
-                                               : replay->records;
+    uint64_t done =
+        replay->progress.total > 0 ? nilai_event_file_position(replay->file) : replay->records;
     nilai_progress_update(&replay->progress, done, nilai_clock_monotonic_ns());
 }
 
@@ -294,8 +296,8 @@ static int allocate(struct replay *replay)
     replay->encoder = nilai_encoder_create(NILAI_FORMAT_JSON);
     replay->held = malloc(replay->turn_size * sizeof *replay->held);
     replay->events = malloc(replay->turn_size * sizeof *replay->events);
-    if (replay->partition == NULL || replay->encoder == NULL || replay->held == NULL ||
-        replay->events == NULL)
+    if (replay->partition == NULL || replay->encoder == NULL || replay->held == NULL
+        || replay->events == NULL)
         return fail(replay, NILAI_EXIT_IO, "out of memory");
     return NILAI_EXIT_OK;
 }
@@ -315,10 +317,10 @@ static void release(struct replay *replay)
 static int configure(struct replay *replay)
 {
     struct nilai_options *options = &replay->options;
-    if (nilai_options_time(options, "until", &replay->until_ms) != NILAI_OK ||
-        nilai_options_time(options, "now", &replay->now_ms) != NILAI_OK ||
-        nilai_options_count(options, "turn-size", 1, TURN_MAX, &replay->turn_size) != NILAI_OK ||
-        nilai_options_configure(options, &replay->config) != NILAI_OK)
+    if (nilai_options_time(options, "until", &replay->until_ms) != NILAI_OK
+        || nilai_options_time(options, "now", &replay->now_ms) != NILAI_OK
+        || nilai_options_count(options, "turn-size", 1, TURN_MAX, &replay->turn_size) != NILAI_OK
+        || nilai_options_configure(options, &replay->config) != NILAI_OK)
         return nilai_options_fail(options);
     return NILAI_EXIT_OK;
 }

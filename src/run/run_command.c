@@ -42,15 +42,11 @@ static const struct nilai_command run_command = {
 static int exit_code_of(enum nilai_status status)
 {
     switch (status) {
-    case NILAI_OK:
-        return NILAI_EXIT_OK;
-    case NILAI_UNREACHABLE:
-        return NILAI_EXIT_UNAVAILABLE;
+    case NILAI_OK: return NILAI_EXIT_OK;
+    case NILAI_UNREACHABLE: return NILAI_EXIT_UNAVAILABLE;
     case NILAI_CONFIG:
-    case NILAI_FULL:
-        return NILAI_EXIT_CONFIG;
-    default:
-        return NILAI_EXIT_BUG;
+    case NILAI_FULL: return NILAI_EXIT_CONFIG;
+    default: return NILAI_EXIT_BUG;
     }
 }
 
@@ -68,8 +64,8 @@ static void attend(struct nilai_server *server, const sigset_t *set)
 {
     bool told = false;
     while (!nilai_server_has_ended(server)) {
-        int signal_number
-            = sigtimedwait(set, NULL, &(struct timespec){.tv_nsec = LOOK_MS * 1000000L});
+        int signal_number =
+            sigtimedwait(set, NULL, &(struct timespec){.tv_nsec = LOOK_MS * 1000000L});
         if (signal_number < 0)
             continue;
         if (told)
@@ -119,12 +115,11 @@ int nilai_run_main(int argc, char **argv)
         return nilai_options_fail(&options);
     }
     block_signals(&set);
-    enum nilai_status status
-        = serve(&(struct nilai_server_options){.config = config,
-                                               .exit_at_end = nilai_options_has(&options,
-                                                                                "exit-at-end"),
-                                               .connect_timeout_ms = (int)connect_ms},
-                &set, &error);
+    enum nilai_status status = serve(
+        &(struct nilai_server_options){.config = config,
+                                       .exit_at_end = nilai_options_has(&options, "exit-at-end"),
+                                       .connect_timeout_ms = (int)connect_ms},
+        &set, &error);
     if (status != NILAI_OK)
         nilai_log(NILAI_LOG_ERROR, "%s", error.text);
     free(config);

@@ -17,16 +17,16 @@ struct nilai_scribe {
     struct nilai_part_writer parts;
     struct nilai_round round;
     struct nilai_buffer image, scratch;
-    bool is_quiet;             /* the last turn moved only the clock, and is not written yet */
+    bool is_quiet; /* the last turn moved only the clock, and is not written yet */
     struct nilai_point quiet;
-    bool sending;   /* a part ended, and has not been put yet */
-    bool closed;    /* the commit at hand has its last part */
-    bool imaging;   /* `image` holds an image that has not been put yet */
+    bool sending;    /* a part ended, and has not been put yet */
+    bool closed;     /* the commit at hand has its last part */
+    bool imaging;    /* `image` holds an image that has not been put yet */
     uint32_t images; /* of the commit at hand */
-    bool more;       /* the bucket of erasures imaged last needs another record, in the same commit */
-    uint64_t told;   /* erasures of it that were put */
-    bool asked;     /* the log, where it ends */
-    uint64_t round_turn; /* before the round */
+    bool more;     /* the bucket of erasures imaged last needs another record, in the same commit */
+    uint64_t told; /* erasures of it that were put */
+    bool asked;    /* the log, where it ends */
+    uint64_t round_turn;                    /* before the round */
     struct nilai_point round_point, needed; /* after that; after the floor that a commit holds */
     int64_t trim;   /* -1; else what a complete round has made superfluous */
     bool trim_told; /* and the floor that says so is in the commit at hand */
@@ -84,11 +84,11 @@ static enum nilai_status put(struct nilai_scribe *scribe, struct nilai_sink *sin
 {
     if (record->status != NILAI_OK)
         return NILAI_NO_MEMORY;
-    enum nilai_status status
-        = nilai_sink_put(sink, &(struct nilai_output){.topic = NILAI_OUTPUT_STATE,
-                                                      .partition = scribe->options.partition,
-                                                      .value = record->data,
-                                                      .value_size = record->size});
+    enum nilai_status status =
+        nilai_sink_put(sink, &(struct nilai_output){.topic = NILAI_OUTPUT_STATE,
+                                                    .partition = scribe->options.partition,
+                                                    .value = record->data,
+                                                    .value_size = record->size});
     if (status == NILAI_OK)
         scribe->bytes += record->size;
     return status;
@@ -215,9 +215,9 @@ static enum nilai_status make_image(struct nilai_scribe *scribe)
                                     options->writer, &scribe->image);
         return nilai_floors_imaged(floors, image.part, turn);
     }
-    scribe->more = nilai_image_write_erasures(options->state, image.part, scribe->told, turn,
-                                              options->inputs, options->writer, &scribe->scratch,
-                                              &scribe->image);
+    scribe->more =
+        nilai_image_write_erasures(options->state, image.part, scribe->told, turn, options->inputs,
+                                   options->writer, &scribe->scratch, &scribe->image);
     if (!scribe->more)
         nilai_floors_imaged_erasures(floors, image.part, turn);
     return NILAI_OK;

@@ -97,8 +97,8 @@ static void report(struct nilai_server *server, int64_t at_ms)
 static void check_beat(struct nilai_server *server, uint32_t index, int64_t at_ms)
 {
     struct watched *watched = &server->watched[index];
-    uint64_t beats = nilai_counter_read(nilai_worker_loop_counters(server->loops[index]),
-                                        NILAI_COUNTER_BEATS);
+    uint64_t beats =
+        nilai_counter_read(nilai_worker_loop_counters(server->loops[index]), NILAI_COUNTER_BEATS);
     if (beats != watched->beats || nilai_worker_loop_has_ended(server->loops[index])) {
         *watched = (struct watched){.beats = beats, .beat_at_ms = at_ms};
     } else if (at_ms - watched->beat_at_ms > server->options.stall_ms) {
@@ -158,13 +158,12 @@ static enum nilai_status prepare_topics(struct nilai_server *server, struct nila
             .input_count = (uint32_t)config->input_topic_count,
             .outputs = {[NILAI_OUTPUT_CHURN_RISK] = config->churn_risk_topic,
                         [NILAI_OUTPUT_VALUE_SEGMENT] = config->value_segment_topic,
-                        [NILAI_OUTPUT_CUSTOMERS]
-                        = config->customers_feed ? config->customers_topic : NULL,
+                        [NILAI_OUTPUT_CUSTOMERS] =
+                            config->customers_feed ? config->customers_topic : NULL,
                         [NILAI_OUTPUT_DEAD_LETTER] = config->dead_letter_topic},
             .state = server->options.emulated ? NULL : config->state_topic,
-            .input_needed_ms = server->options.emulated
-                                   ? 0
-                                   : INPUT_NEEDED_ROUNDS * config->image_round_max_ms,
+            .input_needed_ms =
+                server->options.emulated ? 0 : INPUT_NEEDED_ROUNDS * config->image_round_max_ms,
             .create = config->topics_create,
             .replication = (int32_t)config->topics_replication,
             .emulated = server->options.emulated,

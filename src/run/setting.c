@@ -143,7 +143,8 @@ static enum nilai_status refuse(const struct nilai_setting *setting, const char 
     for (char *c = shown; *c != '\0'; c++)
         if (!isprint((unsigned char)*c))
             *c = '?';
-    return nilai_error_set(error, NILAI_CONFIG, "%s: `%s` is not %s", setting->path, shown, expected);
+    return nilai_error_set(error, NILAI_CONFIG, "%s: `%s` is not %s", setting->path, shown,
+                           expected);
 }
 
 static enum nilai_status parse_text(const struct nilai_setting *setting, char *place,
@@ -167,8 +168,9 @@ static enum nilai_status parse_text(const struct nilai_setting *setting, char *p
 static bool is_topic_name(const char *name)
 {
     size_t size = strlen(name);
-    return size >= 1 && size <= 249 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == size;
+    return size >= 1 && size <= 249 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0
+           && strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+                  == size;
 }
 
 #define TOPIC_RULE "the name of a topic (1 to 249 letters, digits, dots, _ and -)"
@@ -302,24 +304,17 @@ enum nilai_status nilai_setting_parse(const struct nilai_setting *setting,
 {
     void *place = place_of(setting, config);
     switch (setting->kind) {
-    case NILAI_SETTING_TEXT:
-        return parse_text(setting, place, value, error);
-    case NILAI_SETTING_TOPIC:
-        return parse_topic(setting, place, value, error);
-    case NILAI_SETTING_TOPICS:
-        return parse_topics(setting, config, value, error);
-    case NILAI_SETTING_CURRENCY:
-        return parse_currency(setting, place, value, error);
-    case NILAI_SETTING_CHOICE:
-        return parse_choice(setting, place, value, error);
-    case NILAI_SETTING_BOOL:
-        return parse_bool(setting, place, value, error);
+    case NILAI_SETTING_TEXT: return parse_text(setting, place, value, error);
+    case NILAI_SETTING_TOPIC: return parse_topic(setting, place, value, error);
+    case NILAI_SETTING_TOPICS: return parse_topics(setting, config, value, error);
+    case NILAI_SETTING_CURRENCY: return parse_currency(setting, place, value, error);
+    case NILAI_SETTING_CHOICE: return parse_choice(setting, place, value, error);
+    case NILAI_SETTING_BOOL: return parse_bool(setting, place, value, error);
     case NILAI_SETTING_COUNT:
     case NILAI_SETTING_INTEGER:
     case NILAI_SETTING_NUMBER:
     case NILAI_SETTING_DURATION:
-    case NILAI_SETTING_SIZE:
-        break;
+    case NILAI_SETTING_SIZE: break;
     }
     return parse_quantity(setting, place, value, error);
 }
@@ -374,22 +369,17 @@ void nilai_setting_format(const struct nilai_setting *setting, const struct nila
     case NILAI_SETTING_CURRENCY:
         snprintf(value, NILAI_SETTING_VALUE_SIZE, "%s", (const char *)place);
         return;
-    case NILAI_SETTING_TOPICS:
-        format_topics(config, value);
-        return;
+    case NILAI_SETTING_TOPICS: format_topics(config, value); return;
     case NILAI_SETTING_CHOICE:
         memcpy(&choice, place, sizeof choice);
         strcpy(value, setting->choices[choice]);
         return;
-    case NILAI_SETTING_BOOL:
-        strcpy(value, *(const bool *)place ? "true" : "false");
-        return;
+    case NILAI_SETTING_BOOL: strcpy(value, *(const bool *)place ? "true" : "false"); return;
     case NILAI_SETTING_COUNT:
     case NILAI_SETTING_INTEGER:
     case NILAI_SETTING_NUMBER:
     case NILAI_SETTING_DURATION:
-    case NILAI_SETTING_SIZE:
-        break;
+    case NILAI_SETTING_SIZE: break;
     }
     double number = load_number(setting->kind, place);
     if (is_automatic(setting, number))
@@ -407,11 +397,8 @@ void nilai_setting_format_range(const struct nilai_setting *setting,
     case NILAI_SETTING_TEXT:
     case NILAI_SETTING_TOPIC:
     case NILAI_SETTING_TOPICS:
-    case NILAI_SETTING_CURRENCY:
-        return;
-    case NILAI_SETTING_BOOL:
-        strcpy(text, "true | false");
-        return;
+    case NILAI_SETTING_CURRENCY: return;
+    case NILAI_SETTING_BOOL: strcpy(text, "true | false"); return;
     case NILAI_SETTING_CHOICE:
         for (int i = 0; setting->choices[i] != NULL; i++) {
             strcat(text, i > 0 ? " | " : "");
@@ -422,8 +409,7 @@ void nilai_setting_format_range(const struct nilai_setting *setting,
     case NILAI_SETTING_INTEGER:
     case NILAI_SETTING_NUMBER:
     case NILAI_SETTING_DURATION:
-    case NILAI_SETTING_SIZE:
-        break;
+    case NILAI_SETTING_SIZE: break;
     }
     format_quantity(setting->kind, setting->min, least);
     format_quantity(setting->kind, setting->max, most);

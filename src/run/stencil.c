@@ -71,7 +71,8 @@ static void end(struct nilai_stencils *stencils, struct nilai_stencil *stencil, 
     memcpy(stencil->bytes, data + HEAD_SIZE, stencil->size);
 }
 
-void nilai_stencil_make_map(struct nilai_stencils *stencils, struct nilai_stencil *stencil, uint32_t entries)
+void nilai_stencil_make_map(struct nilai_stencils *stencils, struct nilai_stencil *stencil,
+                            uint32_t entries)
 {
     begin(stencils, 0);
     nilai_encode_open_map(stencils->encoder, NULL, entries);
@@ -105,7 +106,8 @@ void nilai_stencil_make_number(struct nilai_stencils *stencils, struct nilai_ste
     end(stencils, stencil, field, 0);
 }
 
-void nilai_stencil_make_real(struct nilai_stencils *stencils, struct nilai_stencil *stencil, uint32_t field)
+void nilai_stencil_make_real(struct nilai_stencils *stencils, struct nilai_stencil *stencil,
+                             uint32_t field)
 {
     nilai_encode_real(stencils->encoder, begin(stencils, field), 0.5);
     end(stencils, stencil, field, 0);

@@ -50,8 +50,8 @@ static void watch_retention(struct nilai_survey *survey, const struct nilai_surv
     uint64_t near = 0;
     enum nilai_lane_retention worst = NILAI_RETENTION_FAR;
     for (size_t index = 0; index < what->lane_count; index++) {
-        enum nilai_lane_retention retention
-            = nilai_lane_retention(what->lanes[index], what->source);
+        enum nilai_lane_retention retention =
+            nilai_lane_retention(what->lanes[index], what->source);
         near += retention != NILAI_RETENTION_FAR;
         worst = retention > worst ? retention : worst;
     }

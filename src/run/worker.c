@@ -11,16 +11,16 @@
 #include "nilai/run/lane.h"
 
 enum {
-    QUEUE_CAPACITY = 256,    /* arrivals a lane and topic */
-    TURNS_PER_ROUND = 32,    /* then the loop looks at its timers again */
-    STEPS_PER_ROUND = 32,    /* of one turn: a jump of the clock may fire millions of deadlines */
-    SURVEY_EVERY_MS = 500,   /* lag, memory, customers */
+    QUEUE_CAPACITY = 256,  /* arrivals a lane and topic */
+    TURNS_PER_ROUND = 32,  /* then the loop looks at its timers again */
+    STEPS_PER_ROUND = 32,  /* of one turn: a jump of the clock may fire millions of deadlines */
+    SURVEY_EVERY_MS = 500, /* lag, memory, customers */
     SETTLE_POLL_MS = 10,
-    SETTLE_POLLS_MAX = 3000, /* 30 s: the group takes partitions from those who linger */
-    SETTLE_COMMITS_MAX = 3,  /* a commit may be refused for a passing reason */
+    SETTLE_POLLS_MAX = 3000,    /* 30 s: the group takes partitions from those who linger */
+    SETTLE_COMMITS_MAX = 3,     /* a commit may be refused for a passing reason */
     COMMIT_OUTPUTS_MAX = 50000, /* messages; then a commit is due before its time */
-    READ_PATIENCE_MS = 2000, /* of lanes that have loaded with those that have not */
-    LOAD_PAUSE_MS = 1, /* the log wakes its reader, too */
+    READ_PATIENCE_MS = 2000,    /* of lanes that have loaded with those that have not */
+    LOAD_PAUSE_MS = 1,          /* the log wakes its reader, too */
 };
 
 struct nilai_worker {
@@ -42,16 +42,16 @@ struct nilai_worker {
     bool commit_waits;     /* for room in the sink */
     bool commit_half_lane; /* the journal of `commit_lane` is put in part */
     size_t commit_part, commit_lane, commit_used;
-    uint32_t outputs; /* put since the last commit was begun */
-    bool start_reading; /* lanes have loaded that nothing is read for yet */
-    bool read_now;      /* and it is time to */
+    uint32_t outputs;     /* put since the last commit was begun */
+    bool start_reading;   /* lanes have loaded that nothing is read for yet */
+    bool read_now;        /* and it is time to */
     int64_t loaded_at_ms; /* the first of them */
-    uint64_t opened;    /* lanes so far */
-    uint64_t settings;  /* hash of what results depend on */
+    uint64_t opened;      /* lanes so far */
+    uint64_t settings;    /* hash of what results depend on */
     struct nilai_survey survey;
     bool taken_back; /* by the sink: lanes with something to commit have gone too far */
-    bool unsettled; /* what was last given up was not committed */
-    bool assigned; /* the group has said what is ours, which may be nothing */
+    bool unsettled;  /* what was last given up was not committed */
+    bool assigned;   /* the group has said what is ours, which may be nothing */
     int64_t now_ms, wall_ms;
     int64_t committed_at_ms;
     struct nilai_position *positions; /* of a commit; room for every lane */
@@ -109,8 +109,8 @@ static enum nilai_status put_bad(struct nilai_worker *worker)
     for (; worker->next_bad < batch->bad_count; worker->next_bad++) {
         const struct nilai_arrival *arrival = batch->bad[worker->next_bad];
         enum nilai_status status = nilai_emit_dead_letter(
-            worker->emitter, worker->options.source, arrival,
-            batch->bad_topics[worker->next_bad], nilai_lane_partition(worker->busy));
+            worker->emitter, worker->options.source, arrival, batch->bad_topics[worker->next_bad],
+            nilai_lane_partition(worker->busy));
         if (status != NILAI_OK)
             return checked_put(worker, status);
         count(worker, NILAI_COUNTER_BAD + arrival->reject.class, 1);
@@ -148,8 +148,7 @@ static enum nilai_status put_effects(struct nilai_worker *worker)
 static enum nilai_status step(struct nilai_worker *worker)
 {
     worker->next_effect = 0;
-    enum nilai_status status = nilai_lane_step(worker->busy, &worker->effects,
-                                               &worker->step_done);
+    enum nilai_status status = nilai_lane_step(worker->busy, &worker->effects, &worker->step_done);
     if (status == NILAI_FULL)
         return fail(worker, status,
                     "state.memory_max is reached: raise it, or add another process");
@@ -229,8 +228,8 @@ static enum nilai_status find_turn(struct nilai_worker *worker, int64_t *wake_ms
     for (size_t tried = 0; tried < worker->lane_count; tried++) {
         struct nilai_lane *lane = worker->lanes[worker->next_lane++ % worker->lane_count];
         uint32_t taken;
-        enum nilai_status status
-            = nilai_lane_fill(lane, worker->options.source, &taken, &worker->error);
+        enum nilai_status status =
+            nilai_lane_fill(lane, worker->options.source, &taken, &worker->error);
         if (status != NILAI_OK)
             return judge_fill(worker, lane, status);
         if (nilai_lane_begin(lane, worker->now_ms, worker->wall_ms, wake_ms)) {
@@ -258,8 +257,8 @@ static bool is_commit_due(const struct nilai_worker *worker)
                || worker->outputs >= COMMIT_OUTPUTS_MAX);
 }
 
-/* Whether something has to be done between two turns: a commit that is due, or reading for lanes that
- * have loaded. With a slow sink there may be no other moment without a turn at hand. */
+/* Whether something has to be done between two turns: a commit that is due, or reading for lanes
+ * that have loaded. With a slow sink there may be no other moment without a turn at hand. */
 static bool is_boundary_needed(const struct nilai_worker *worker, int turn)
 {
     return (worker->read_now && !NILAI_MUTATION(holes_are_taken))
@@ -325,8 +324,8 @@ static enum nilai_status put_journals(struct nilai_worker *worker)
         if (!worker->commit_half_lane && !nilai_lane_wants_commit(lane, worker->now_ms))
             continue;
         worker->commit_half_lane = true;
-        enum nilai_status status
-            = nilai_lane_put_journal(lane, worker->options.sink, worker->now_ms);
+        enum nilai_status status =
+            nilai_lane_put_journal(lane, worker->options.sink, worker->now_ms);
         count(worker, NILAI_COUNTER_JOURNAL_BYTES, nilai_lane_take_journal_bytes(lane));
         if (status != NILAI_OK)
             return status;
@@ -387,14 +386,13 @@ static void end_commit(struct nilai_worker *worker, bool holds)
 static enum nilai_status poll_sink(struct nilai_worker *worker, int timeout_ms)
 {
     enum nilai_commit_state state;
-    enum nilai_status status = nilai_sink_poll(worker->options.sink, timeout_ms, &state,
-                                               &worker->error);
+    enum nilai_status status =
+        nilai_sink_poll(worker->options.sink, timeout_ms, &state, &worker->error);
     if (status != NILAI_OK || state == NILAI_COMMIT_IDLE || state == NILAI_COMMIT_RUNNING)
         return status;
     if (worker->commit_running)
         end_commit(worker, state == NILAI_COMMIT_DONE);
-    worker->taken_back
-        |= state == NILAI_COMMIT_ABORTED && !NILAI_MUTATION(aborted_lanes_go_on);
+    worker->taken_back |= state == NILAI_COMMIT_ABORTED && !NILAI_MUTATION(aborted_lanes_go_on);
     return NILAI_OK;
 }
 
@@ -480,8 +478,8 @@ static void take_back(struct nilai_worker *worker)
         count(worker, NILAI_COUNTER_BEATS, 1);
     }
     if (!worker->taken_back)
-        worker->failure = fail(worker, NILAI_UNREACHABLE,
-                               "the brokers did not end a transaction in time");
+        worker->failure =
+            fail(worker, NILAI_UNREACHABLE, "the brokers did not end a transaction in time");
 }
 
 /* --- The group ------------------------------------------------------------------------ */
@@ -503,16 +501,17 @@ static void drop_parked(struct nilai_worker *worker)
 
 static bool survey(struct nilai_worker *worker)
 {
-    return nilai_survey_take(&worker->survey, &(struct nilai_surveyed){
-        .lanes = worker->lanes,
-        .lane_count = worker->lane_count,
-        .busy = worker->busy,
-        .source = worker->options.source,
-        .topic_count = (uint32_t)worker->options.config->input_topic_count,
-        .counters = worker->options.counters,
-        .budget = worker->options.budget,
-        .now_ms = worker->now_ms,
-    });
+    return nilai_survey_take(&worker->survey,
+                             &(struct nilai_surveyed){
+                                 .lanes = worker->lanes,
+                                 .lane_count = worker->lane_count,
+                                 .busy = worker->busy,
+                                 .source = worker->options.source,
+                                 .topic_count = (uint32_t)worker->options.config->input_topic_count,
+                                 .counters = worker->options.counters,
+                                 .budget = worker->options.budget,
+                                 .now_ms = worker->now_ms,
+                             });
 }
 
 static void on_revoked(void *context, bool lost)
@@ -551,8 +550,8 @@ static bool make_room(struct nilai_worker *worker, size_t lanes)
     struct nilai_lane **grown = reallocarray(worker->lanes, lanes + 1, sizeof(*grown));
     if (grown != NULL)
         worker->lanes = grown;
-    struct nilai_position *positions
-        = reallocarray(worker->positions, lanes + 1, sizeof *positions);
+    struct nilai_position *positions =
+        reallocarray(worker->positions, lanes + 1, sizeof *positions);
     if (positions != NULL)
         worker->positions = positions;
     return grown != NULL && positions != NULL;
@@ -626,8 +625,8 @@ static struct nilai_lane *open_lane(struct nilai_worker *worker,
     if (marks != NULL) {
         NILAI_ASSERT(committed->partition < marks->partition_count);
         for (uint32_t topic = 0; topic < options.topic_count; topic++)
-            options.marks[topic] = marks->ends[(int32_t)topic * marks->partition_count
-                                               + committed->partition];
+            options.marks[topic] =
+                marks->ends[(int32_t)topic * marks->partition_count + committed->partition];
     }
     return nilai_lane_create(&options, committed, worker->now_ms);
 }
@@ -646,8 +645,7 @@ static bool load_at_once(struct nilai_worker *worker)
 {
     for (size_t index = 0; index < worker->lane_count && worker->options.state_log == NULL;
          index++) {
-        worker->failure
-            = nilai_lane_load(worker->lanes[index], worker->now_ms, &worker->error);
+        worker->failure = nilai_lane_load(worker->lanes[index], worker->now_ms, &worker->error);
         if (worker->failure != NILAI_OK)
             return false;
     }
@@ -714,17 +712,17 @@ static enum nilai_status read_all(struct nilai_worker *worker)
         list[index].committed.partition = nilai_lane_partition(worker->lanes[index]);
         say_start(worker->lanes[index], &list[index]);
     }
-    enum nilai_status status = nilai_source_read(worker->options.source, list, worker->lane_count,
-                                                 &worker->error);
+    enum nilai_status status =
+        nilai_source_read(worker->options.source, list, worker->lane_count, &worker->error);
     worker->start_reading = worker->read_now = status == NILAI_AGAIN;
     free(list);
     /* NILAI_AGAIN: until then nothing may be taken, there would be a hole */
     return NILAI_MUTATION(holes_are_taken) && status == NILAI_AGAIN ? NILAI_OK : status;
 }
 
-/* Lanes that load go on; when all have loaded, reading begins, or when the others take long: to begin
- * anew costs what has arrived and was not taken. Not amid a turn, whose messages would be dropped, or a
- * commit, whose answer the lanes wait for. */
+/* Lanes that load go on; when all have loaded, reading begins, or when the others take long: to
+ * begin anew costs what has arrived and was not taken. Not amid a turn, whose messages would be
+ * dropped, or a commit, whose answer the lanes wait for. */
 static enum nilai_status restore(struct nilai_worker *worker, int64_t *wake_ms)
 {
     bool loading = false;
@@ -738,8 +736,7 @@ static enum nilai_status restore(struct nilai_worker *worker, int64_t *wake_ms)
         *wake_ms = worker->now_ms + LOAD_PAUSE_MS;
     worker->read_now = worker->start_reading
                        && (!loading || worker->now_ms - worker->loaded_at_ms >= READ_PATIENCE_MS);
-    if (!worker->read_now || worker->busy != NULL || worker->commit_running
-        || worker->commit_waits)
+    if (!worker->read_now || worker->busy != NULL || worker->commit_running || worker->commit_waits)
         return NILAI_OK;
     return read_all(worker);
 }

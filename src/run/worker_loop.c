@@ -52,8 +52,8 @@ static void work_round(struct nilai_worker_loop *loop)
     int64_t now_ms = nilai_clock_monotonic_ms();
     int64_t wake_ms = now_ms;
     if (loop->status == NILAI_OK && !atomic_load(&loop->stopping)) {
-        loop->status = nilai_worker_work(loop->worker, now_ms, nilai_clock_wall_ms(), &wake_ms,
-                                         &loop->error);
+        loop->status =
+            nilai_worker_work(loop->worker, now_ms, nilai_clock_wall_ms(), &wake_ms, &loop->error);
         atomic_store(&loop->done, nilai_worker_is_done(loop->worker));
     }
     if (loop->status != NILAI_OK || atomic_load(&loop->stopping)) {
@@ -63,8 +63,8 @@ static void work_round(struct nilai_worker_loop *loop)
     int64_t delay_ms = wake_ms - now_ms;
     if (delay_ms < 0)
         delay_ms = 0;
-    uv_timer_start(&loop->timer, on_timer,
-                   (uint64_t)(delay_ms < PULSE_MS ? delay_ms : PULSE_MS), 0);
+    uv_timer_start(&loop->timer, on_timer, (uint64_t)(delay_ms < PULSE_MS ? delay_ms : PULSE_MS),
+                   0);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -136,8 +136,8 @@ static enum nilai_status open_sink(struct nilai_worker_loop *loop, struct nilai_
         .input_topic_count = (uint32_t)config->input_topic_count,
         .topics = {[NILAI_OUTPUT_CHURN_RISK] = config->churn_risk_topic,
                    [NILAI_OUTPUT_VALUE_SEGMENT] = config->value_segment_topic,
-                   [NILAI_OUTPUT_CUSTOMERS]
-                   = config->customers_feed ? config->customers_topic : NULL,
+                   [NILAI_OUTPUT_CUSTOMERS] =
+                       config->customers_feed ? config->customers_topic : NULL,
                    [NILAI_OUTPUT_DEAD_LETTER] = config->dead_letter_topic,
                    [NILAI_OUTPUT_STATE] = loop->options.journal ? config->state_topic : NULL},
         .source = loop->source,
@@ -225,8 +225,7 @@ enum nilai_status nilai_worker_loop_create(const struct nilai_worker_loop_option
     return NILAI_OK;
 }
 
-enum nilai_status nilai_worker_loop_start(struct nilai_worker_loop *loop,
-                                          struct nilai_error *error)
+enum nilai_status nilai_worker_loop_start(struct nilai_worker_loop *loop, struct nilai_error *error)
 {
     NILAI_ASSERT(!loop->started);
     int code = pthread_create(&loop->thread, NULL, run, loop);

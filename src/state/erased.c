@@ -123,13 +123,15 @@ static bool is_later(const struct slot *a, const struct slot *b)
 }
 
 /* A slot that is free counts as the earliest of all. */
-static enum nilai_status put_if_later(struct nilai_erased *erased, struct slot entry, int64_t clock_ms)
+static enum nilai_status put_if_later(struct nilai_erased *erased, struct slot entry,
+                                      int64_t clock_ms)
 {
     const struct slot *slot = slot_for(erased, entry.hash);
     if (!is_later(&entry, slot))
         return NILAI_OK;
     bool is_new = slot->clock_ms < 0;
-    if (is_new && (2 * (erased->used + 1) > erased->slot_count || erased->used >= erased->entries_max)) {
+    if (is_new
+        && (2 * (erased->used + 1) > erased->slot_count || erased->used >= erased->entries_max)) {
         enum nilai_status status = rebuild(erased, clock_ms);
         if (status != NILAI_OK)
             return status;
@@ -161,8 +163,8 @@ void nilai_erased_visit(const struct nilai_erased *erased, int64_t clock_ms, uin
     NILAI_ASSERT(bucket < NILAI_ERASED_BUCKETS);
     for (uint64_t i = 0; i < erased->slot_count; i++) {
         const struct slot *slot = &erased->slots[i];
-        if (slot->clock_ms >= 0 && slot->hash.high >> BUCKET_SHIFT == bucket &&
-            !expired(erased, slot, clock_ms))
+        if (slot->clock_ms >= 0 && slot->hash.high >> BUCKET_SHIFT == bucket
+            && !expired(erased, slot, clock_ms))
             visit(context, slot->hash, slot->ts_ms, slot->clock_ms);
     }
 }

@@ -114,8 +114,7 @@ struct piece {
     struct nilai_buffer *buffer;
 };
 
-static void put_erasure(void *context, struct nilai_hash_wide hash, int64_t ts_ms,
-                        int64_t clock_ms)
+static void put_erasure(void *context, struct nilai_hash_wide hash, int64_t ts_ms, int64_t clock_ms)
 {
     struct piece *piece = context;
     if (piece->skip > 0) {

@@ -84,7 +84,8 @@ enum nilai_status nilai_journal_open(const void *data, size_t size, struct nilai
     if (bytes[3] > NILAI_JOURNAL_FORMAT)
         return nilai_error_set(error, NILAI_CONFIG,
                                "format %u was written by a newer version of this program; this "
-                               "one knows %d", bytes[3], NILAI_JOURNAL_FORMAT);
+                               "one knows %d",
+                               bytes[3], NILAI_JOURNAL_FORMAT);
     struct nilai_wire sum = nilai_wire_of(bytes + size - SUM_SIZE, SUM_SIZE);
     if (nilai_wire_take_64(&sum) != nilai_hash(data, size - SUM_SIZE))
         return nilai_error_set(error, NILAI_INVALID, "the checksum does not fit: it is damaged");
@@ -155,8 +156,8 @@ bool nilai_part_is_full(const struct nilai_part_writer *writer)
     return writer->open && writer->buffer.size >= NILAI_JOURNAL_PART_SIZE;
 }
 
-/* A part that is full has room for what cannot wait: the end of the turn whose marks filled it, and of
- * a quiet one before it. */
+/* A part that is full has room for what cannot wait: the end of the turn whose marks filled it, and
+ * of a quiet one before it. */
 static void need_part(struct nilai_part_writer *writer)
 {
     const struct nilai_part_head *part = &writer->part;
@@ -222,8 +223,8 @@ void nilai_part_add_turn(struct nilai_part_writer *writer, const struct nilai_po
     nilai_wire_put_8(&writer->buffer, TAG_TURN);
     for (uint32_t topic = 0; topic < writer->part.topic_count; topic++) {
         NILAI_ASSERT(point->offsets[topic] >= writer->reached.offsets[topic]);
-        nilai_wire_put_unsigned(&writer->buffer, (uint64_t)(point->offsets[topic]
-                                                            - writer->reached.offsets[topic]));
+        nilai_wire_put_unsigned(&writer->buffer,
+                                (uint64_t)(point->offsets[topic] - writer->reached.offsets[topic]));
     }
     NILAI_ASSERT(is_time(point->clock_ms) && point->clock_ms >= writer->reached.clock_ms);
     NILAI_ASSERT(is_time(point->wall_ms));
@@ -369,15 +370,13 @@ enum nilai_status nilai_part_next(struct nilai_part_reader *reader, struct nilai
     case TAG_CLOSE:
         item->kind = NILAI_ITEM_CLOSE;
         item->floor = nilai_wire_take_unsigned(body);
-        good = take_point(body, &item->base, reader->head.topic_count)
-               && nilai_wire_is_done(body);
+        good = take_point(body, &item->base, reader->head.topic_count) && nilai_wire_is_done(body);
         break;
     case TAG_MORE:
         item->kind = NILAI_ITEM_MORE;
         good = nilai_wire_is_done(body);
         break;
-    default:
-        break;
+    default: break;
     }
     return good ? NILAI_OK : NILAI_INVALID;
 }

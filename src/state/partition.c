@@ -11,8 +11,8 @@
 #include "nilai/state/touched.h"
 
 enum {
-    BATCH = 32,       /* events whose memory is fetched ahead together */
-    WORK_MAX = 128,   /* events applied and timers looked at in one step, some microseconds each */
+    BATCH = 32,        /* events whose memory is fetched ahead together */
+    WORK_MAX = 128,    /* events applied and timers looked at in one step, some microseconds each */
     ERASED_MAX = 1024, /* ids of erased customers that wait for the feed */
     ERASED_SHARE = 16, /* remembered erasures take at most this part of the memory limit */
     ERASED_ENTRY_BYTES = 128,
@@ -40,7 +40,7 @@ struct nilai_partition {
     size_t batch_end; /* hashes[] are those of events up to here */
     uint64_t hashes[BATCH];
     uint32_t likely[BATCH]; /* whose record was fetched for the event; NOBODY */
-    uint32_t due[BATCH]; /* timers taken out of the wheel and not yet looked at */
+    uint32_t due[BATCH];    /* timers taken out of the wheel and not yet looked at */
     uint32_t due_next, due_count;
     uint64_t still[NILAI_TURN_EVENTS_MAX / 64];
     bool done;
@@ -72,14 +72,14 @@ struct nilai_partition *nilai_partition_create(const struct nilai_partition_opti
     nilai_floors_init(&partition->floors);
     partition->table = nilai_table_create(&options->limits);
     partition->timers = nilai_timers_create();
-    partition->erased =
-        nilai_erased_create(options->erase_remember_ms,
-                            options->limits.memory_max_bytes / ERASED_SHARE / ERASED_ENTRY_BYTES + 1,
-                            options->limits.hash_seed);
+    partition->erased = nilai_erased_create(
+        options->erase_remember_ms,
+        options->limits.memory_max_bytes / ERASED_SHARE / ERASED_ENTRY_BYTES + 1,
+        options->limits.hash_seed);
     if (options->feed)
         partition->erased_ids = calloc(ERASED_MAX, sizeof *partition->erased_ids);
-    if (partition->table == NULL || partition->timers == NULL || partition->erased == NULL ||
-        (options->feed && partition->erased_ids == NULL)) {
+    if (partition->table == NULL || partition->timers == NULL || partition->erased == NULL
+        || (options->feed && partition->erased_ids == NULL)) {
         nilai_partition_destroy(partition);
         return NULL;
     }
@@ -148,7 +148,8 @@ static bool has_room(const struct nilai_effects *effects)
 
 /* Completes the changes just written at the end of `effects`; event NULL: by the timer. */
 static void emit(struct nilai_partition *partition, struct nilai_effects *effects, uint32_t number,
-                 const struct nilai_change *changes, uint32_t count, const struct nilai_event *event)
+                 const struct nilai_change *changes, uint32_t count,
+                 const struct nilai_event *event)
 {
     struct nilai_text id = nilai_table_id(partition->table, number);
     for (uint32_t i = 0; i < count; i++) {
@@ -184,9 +185,8 @@ static enum nilai_status fire(struct nilai_partition *partition, struct scratch 
     if (is_frozen(partition) || scratch->customer.wake_s > partition->clock_ms / 1000)
         return NILAI_OK;
     while (has_room(effects)) {
-        uint32_t count =
-            nilai_customer_fire(partition->options.model, &scratch->customer, service_of(scratch),
-                                partition->clock_ms, changes);
+        uint32_t count = nilai_customer_fire(partition->options.model, &scratch->customer,
+                                             service_of(scratch), partition->clock_ms, changes);
         if (count == 0) {
             store(partition, scratch);
             return NILAI_OK;
@@ -296,8 +296,8 @@ static void emit_erasure(struct nilai_partition *partition, struct nilai_effects
 static enum nilai_status erase(struct nilai_partition *partition, const struct nilai_event *event,
                                uint32_t number, bool known, struct nilai_effects *effects)
 {
-    enum nilai_status status = nilai_erased_add(partition->erased, event->customer, event->ts_ms,
-                                                partition->clock_ms);
+    enum nilai_status status =
+        nilai_erased_add(partition->erased, event->customer, event->ts_ms, partition->clock_ms);
     if (status != NILAI_OK)
         return status;
     emit_erasure(partition, effects, event);
@@ -323,9 +323,9 @@ static bool still_bit(const uint64_t *still, uint32_t place)
     return place < NILAI_TURN_EVENTS_MAX && (still[place / 64] >> place % 64 & 1) != 0;
 }
 
-/* Whether the event is to be left out. With a record of what happened when the turn was applied
- * for the first time, that is how it happens again: who restores may know of too many erasures, for
- * an image is newer than the turn, or of too few, for those that have expired since are not in it. */
+/* Whether the event is to be left out. With a record of what happened when the turn was applied for
+ * the first time, that is how it happens again: who restores may know of too many erasures, for an
+ * image is newer than the turn, or of too few, for those that have expired since are not in it. */
 static bool is_ignored(struct nilai_partition *partition, const struct nilai_event *event,
                        uint32_t place, uint64_t id_hash, bool known, uint32_t number)
 {
@@ -373,14 +373,12 @@ static enum nilai_status remember_again(struct nilai_partition *partition,
     if (again == NULL || event->type != NILAI_ERASE
         || NILAI_MUTATION(skipped_erasures_are_forgotten))
         return NILAI_OK;
-    bool void_then = again->still != NULL
-                         ? still_bit(again->still, place)
-                         : nilai_erased_covers(partition->erased, event->customer, event->ts_ms,
-                                               partition->clock_ms);
+    bool void_then = again->still != NULL ? still_bit(again->still, place)
+                                          : nilai_erased_covers(partition->erased, event->customer,
+                                                                event->ts_ms, partition->clock_ms);
     if (void_then)
         return NILAI_OK;
-    return nilai_erased_add(partition->erased, event->customer, event->ts_ms,
-                            partition->clock_ms);
+    return nilai_erased_add(partition->erased, event->customer, event->ts_ms, partition->clock_ms);
 }
 
 /* The record of the event's customer. */
@@ -679,8 +677,8 @@ uint64_t nilai_partition_memory_bytes(const struct nilai_partition *partition)
 {
     struct nilai_table_stats stats;
     nilai_table_stats(partition->table, &stats);
-    return stats.memory_bytes + nilai_timers_memory_bytes(partition->timers) +
-           nilai_erased_memory_bytes(partition->erased) + partition->touched.numbers / 8;
+    return stats.memory_bytes + nilai_timers_memory_bytes(partition->timers)
+           + nilai_erased_memory_bytes(partition->erased) + partition->touched.numbers / 8;
 }
 
 const struct nilai_table *nilai_partition_table(const struct nilai_partition *partition)
@@ -702,15 +700,16 @@ bool nilai_partition_touched_full(const struct nilai_partition *partition)
 static bool is_known(const struct nilai_partition *partition, struct nilai_text id)
 {
     uint32_t number;
-    return nilai_table_find(partition->table, nilai_table_hash(partition->table, id), id, &number) ==
-           NILAI_OK;
+    return nilai_table_find(partition->table, nilai_table_hash(partition->table, id), id, &number)
+           == NILAI_OK;
 }
 
 static bool take_erased(struct nilai_partition *partition, nilai_touched_fn visit, void *context)
 {
     uint32_t told = 0;
     for (; told < partition->erased_count; told++) {
-        struct nilai_text id = {partition->erased_ids[told].bytes, partition->erased_ids[told].size};
+        struct nilai_text id = {partition->erased_ids[told].bytes,
+                                partition->erased_ids[told].size};
         if (!is_known(partition, id) /* who came back is among the touched */
             && !visit(context, id, NULL, NULL))
             break;
@@ -731,8 +730,7 @@ void nilai_partition_take_touched(struct nilai_partition *partition, nilai_touch
         struct nilai_service service;
         bool has_service = nilai_table_service(partition->table, number, &service);
         more = visit(context, nilai_table_id(partition->table, number),
-                     nilai_table_customer(partition->table, number),
-                     has_service ? &service : NULL);
+                     nilai_table_customer(partition->table, number), has_service ? &service : NULL);
         if (!more) {
             enum nilai_status kept = nilai_touched_add(&partition->touched, number);
             NILAI_ASSERT(kept == NILAI_OK); /* it had its place */

@@ -11,7 +11,7 @@
 enum {
     WRITERS_MAX = 65536, /* in one log, which is as long as a round or two */
     CUTS_MAX = 64,       /* times that reading begins again */
-    DROP_MIN = 64, /* segments */
+    DROP_MIN = 64,       /* segments */
 };
 
 /* The items of one part, copied: turns from `first` on. */
@@ -61,11 +61,11 @@ struct nilai_restore {
     struct segments segments; /* of closed commits, after the floor */
     struct segments open;     /* of the commit that is not closed yet */
     size_t drop_at;           /* how many segments are looked at again */
-    uint64_t open_writer;     /* whose commit that is, or may become; result.writer closed the last */
-    uint64_t open_turn;       /* the last turn of those */
+    uint64_t open_writer; /* whose commit that is, or may become; result.writer closed the last */
+    uint64_t open_turn;   /* the last turn of those */
     struct nilai_point open_point;
-    uint32_t open_index;      /* of the next part */
-    bool differs;             /* some part was made under other settings */
+    uint32_t open_index; /* of the next part */
+    bool differs;        /* some part was made under other settings */
     struct writer *writers;
     size_t writer_count, writer_room;
     struct cut cuts[CUTS_MAX]; /* outlive begin_again */
@@ -110,8 +110,7 @@ static bool make_room(void **list, size_t *room, size_t count, size_t size)
     return true;
 }
 
-#define MAKE_ROOM(list, room, count) \
-    make_room((void **)&(list), &(room), (count), sizeof *(list))
+#define MAKE_ROOM(list, room, count) make_room((void **)&(list), &(room), (count), sizeof *(list))
 
 static void segments_clear(struct segments *segments)
 {
@@ -198,8 +197,8 @@ static enum nilai_status note_writer(struct nilai_restore *restore, uint64_t id,
         return damaged(error, "too many writers");
     if (!MAKE_ROOM(restore->writers, restore->writer_room, restore->writer_count))
         return no_memory(error);
-    restore->writers[restore->writer_count++] = (struct writer){
-        .id = id, .parent = part->parent, .first = part->first};
+    restore->writers[restore->writer_count++] =
+        (struct writer){.id = id, .parent = part->parent, .first = part->first};
     return NILAI_OK;
 }
 
@@ -268,7 +267,8 @@ static enum nilai_status cut_branch(struct nilai_restore *restore, struct nilai_
     while (status == NILAI_AGAIN && !descends(restore, restore->options.committed, id)
            && (writer = find_writer(restore->writers, restore->writer_count, id)) != NULL) {
         disinherit(restore, id);
-        status = cut(restore, &(struct cut){.id = id, .floor = UINT64_MAX, .for_good = true}, error);
+        status =
+            cut(restore, &(struct cut){.id = id, .floor = UINT64_MAX, .for_good = true}, error);
         id = writer->parent;
         any = true;
     }
@@ -308,8 +308,9 @@ static bool same_offsets(const struct nilai_restore *restore, const struct nilai
            && a->clock_ms == b->clock_ms;
 }
 
-/* The last turn that ends in a part or, if none does, before it. Images may come without turns: a cut
- * from the next turn on leaves such a commit, which whoever goes on from there may have read. */
+/* The last turn that ends in a part or, if none does, before it. Images may come without turns: a
+ * cut from the next turn on leaves such a commit, which whoever goes on from there may have
+ * read. */
 static uint64_t last_turn(struct nilai_part_reader reader)
 {
     struct nilai_part_item item;
@@ -357,7 +358,8 @@ static enum nilai_status take_over(struct nilai_restore *restore, uint64_t write
     return NILAI_OK;
 }
 
-/* Decides what a part of that writer is in the history; `last`: see above. NILAI_MISSING: nothing. */
+/* Decides what a part of that writer is in the history; `last`: see above. NILAI_MISSING:
+ * nothing. */
 static enum nilai_status place_part(struct nilai_restore *restore, uint64_t writer,
                                     const struct nilai_part_head *part, uint64_t last,
                                     struct nilai_error *error)
@@ -382,8 +384,8 @@ static enum nilai_status note_erasure(struct nilai_restore *restore, struct nila
 {
     if (!MAKE_ROOM(restore->erasures, restore->erasure_room, restore->erasure_count))
         return NILAI_NO_MEMORY;
-    restore->erasures[restore->erasure_count++] = (struct erasure){
-        .hash = nilai_hash_wide(customer.data, customer.size), .turn = turn};
+    restore->erasures[restore->erasure_count++] =
+        (struct erasure){.hash = nilai_hash_wide(customer.data, customer.size), .turn = turn};
     return NILAI_OK;
 }
 
@@ -427,8 +429,8 @@ static enum nilai_status keep_segment(struct nilai_restore *restore,
     return NILAI_OK;
 }
 
-/* What no later restore needs either. Behind the last turn that ends in a part there may be marks of
- * the next one: where the floor ends, the turn after it may have begun. */
+/* What no later restore needs either. Behind the last turn that ends in a part there may be marks
+ * of the next one: where the floor ends, the turn after it may have begun. */
 static void drop_up_to(struct segments *segments, uint64_t floor)
 {
     size_t dropped = 0;
@@ -440,8 +442,9 @@ static void drop_up_to(struct segments *segments, uint64_t floor)
     memmove(segments->list, segments->list + dropped, segments->count * sizeof *segments->list);
 }
 
-/* The floor goes back: the parent went on writing images after this one had read. They are of a turn
- * that both know, and are good; but this one counts on the images that it has read, or will write. */
+/* The floor goes back: the parent went on writing images after this one had read. They are of a
+ * turn that both know, and are good; but this one counts on the images that it has read, or will
+ * write. */
 static enum nilai_status lower_floor(struct nilai_restore *restore, uint64_t floor,
                                      struct nilai_error *error)
 {
@@ -577,9 +580,9 @@ static enum nilai_status load_customer(struct nilai_restore *restore,
             return NILAI_OK;
         unload(restore, other);
     }
-    enum nilai_status status
-        = nilai_partition_load(restore->options.state, loaded->number, loaded->id,
-                               &loaded->customer, loaded->has_service ? &loaded->service : NULL);
+    enum nilai_status status =
+        nilai_partition_load(restore->options.state, loaded->number, loaded->id, &loaded->customer,
+                             loaded->has_service ? &loaded->service : NULL);
     if (status == NILAI_OK)
         restore->held[loaded->number / 64] |= UINT64_C(1) << loaded->number % 64;
     return status;
@@ -596,8 +599,8 @@ static enum nilai_status load_chunk(struct nilai_restore *restore, struct nilai_
 {
     struct nilai_image_customer customer;
     const struct nilai_model *model = nilai_partition_model(restore->options.state);
-    enum nilai_status status
-        = fits(restore, image->part) ? need_chunk(restore, image->part) : NILAI_FULL;
+    enum nilai_status status =
+        fits(restore, image->part) ? need_chunk(restore, image->part) : NILAI_FULL;
     if (status == NILAI_OK)
         status = nilai_floors_imaged(nilai_partition_floors(restore->options.state), image->part,
                                      image->turn);
@@ -633,18 +636,16 @@ static enum nilai_status load_erasures(struct nilai_restore *restore, struct nil
 static enum nilai_status image_error(enum nilai_status status, struct nilai_error *error)
 {
     switch (status) {
-    case NILAI_OK:
-        return NILAI_OK;
-    case NILAI_NO_MEMORY:
-        return no_memory(error);
+    case NILAI_OK: return NILAI_OK;
+    case NILAI_NO_MEMORY: return no_memory(error);
     case NILAI_FULL:
         return nilai_error_set(error, status,
                                "the state does not fit: raise state.memory_max, or add a process");
     case NILAI_CONFIG:
-        return nilai_error_set(error, status, "an image of records that another version of this "
-                                              "program lays out otherwise");
-    default:
-        return damaged(error, "an image that cannot be read");
+        return nilai_error_set(error, status,
+                               "an image of records that another version of this "
+                               "program lays out otherwise");
+    default: return damaged(error, "an image that cannot be read");
     }
 }
 
@@ -659,9 +660,8 @@ static enum nilai_status take_image(struct nilai_restore *restore,
     size_t size = (size_t)(body.end - body.at);
     if (!restore->result.found || head->writer != restore->result.writer)
         return NILAI_OK;
-    enum nilai_status status
-        = customers ? nilai_image_open_customers(&image, body)
-                    : nilai_image_open_erasures(&image, body);
+    enum nilai_status status = customers ? nilai_image_open_customers(&image, body)
+                                         : nilai_image_open_erasures(&image, body);
     if (status != NILAI_OK)
         return image_error(status, error);
     if (is_cut(restore, head->writer, image.turn))
@@ -684,9 +684,10 @@ enum nilai_status nilai_restore_take(struct nilai_restore *restore, const void *
     if (status != NILAI_OK)
         return status;
     if (head.inputs != restore->options.inputs)
-        return nilai_error_set(error, NILAI_CONFIG,
-                               "it was written for another `group`, other `input.topics` or another "
-                               "`time.day_offset`");
+        return nilai_error_set(
+            error, NILAI_CONFIG,
+            "it was written for another `group`, other `input.topics` or another "
+            "`time.day_offset`");
     if (head.kind == NILAI_JOURNAL_PART)
         return take_part(restore, head.writer, body, error);
     return take_image(restore, &head, body, error);
@@ -771,8 +772,7 @@ enum nilai_status nilai_restore_finish(struct nilai_restore *restore, struct nil
         restore->point = result->floor > 0 ? result->start : result->base;
     }
     restore->chilled = restore->differs;
-    nilai_partition_loaded(restore->options.state,
-                           result->found ? result->start.clock_ms : -1);
+    nilai_partition_loaded(restore->options.state, result->found ? result->start.clock_ms : -1);
     return NILAI_OK;
 }
 
@@ -815,10 +815,10 @@ static enum nilai_status next_item(struct nilai_restore *restore, struct nilai_p
             if (restore->next_segment == restore->segments.count)
                 return NILAI_MISSING;
             const struct segment *segment = &restore->segments.list[restore->next_segment++];
-            restore->reader
-                = (struct nilai_part_reader){.body = nilai_wire_of(segment->items, segment->size),
-                                             .head.topic_count = restore->options.topic_count,
-                                             .point = segment->before};
+            restore->reader =
+                (struct nilai_part_reader){.body = nilai_wire_of(segment->items, segment->size),
+                                           .head.topic_count = restore->options.topic_count,
+                                           .point = segment->before};
             restore->frozen = segment->settings != restore->options.settings;
             restore->number = segment->first - 1; /* the last that ended */
             restore->reading = true;
@@ -832,8 +832,7 @@ static enum nilai_status next_item(struct nilai_restore *restore, struct nilai_p
     }
 }
 
-static enum nilai_status add_mark(struct nilai_restore *restore,
-                                  const struct nilai_part_item *item)
+static enum nilai_status add_mark(struct nilai_restore *restore, const struct nilai_part_item *item)
 {
     if (!MAKE_ROOM(restore->marks, restore->mark_room, restore->mark_count))
         return NILAI_NO_MEMORY;
@@ -857,8 +856,7 @@ enum nilai_status nilai_restore_next(struct nilai_restore *restore,
         return tell_base(restore, turn);
     begin_turn(restore, restore->number);
     while ((status = next_item(restore, &item)) == NILAI_OK) {
-        if (restore->number + 1
-            <= restore->result.floor + NILAI_MUTATION(first_turn_is_left_out)) {
+        if (restore->number + 1 <= restore->result.floor + NILAI_MUTATION(first_turn_is_left_out)) {
             restore->number += item.kind == NILAI_ITEM_TURN;
             continue;
         }
@@ -1010,8 +1008,7 @@ uint64_t nilai_restore_differences(const struct nilai_restore *restore)
 
 bool nilai_restore_holds(const struct nilai_restore *restore, uint64_t turn, uint32_t number)
 {
-    return is_held(restore, number)
-           && turn <= restore->chunk_turns[number / NILAI_CHUNK_CUSTOMERS];
+    return is_held(restore, number) && turn <= restore->chunk_turns[number / NILAI_CHUNK_CUSTOMERS];
 }
 
 bool nilai_restore_skips(const struct nilai_restore *restore, uint64_t turn, bool known,

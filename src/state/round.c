@@ -45,8 +45,8 @@ bool nilai_round_is_due(const struct nilai_round *round, const struct nilai_floo
     return elapsed * (double)images_of(floors) >= (double)(round->next + 1);
 }
 
-/* In either direction: when chunks are added meanwhile, one may come twice, and none is left out that
- * was there at the beginning. */
+/* In either direction: when chunks are added meanwhile, one may come twice, and none is left out
+ * that was there at the beginning. */
 static uint32_t chunk_at(const struct nilai_round *round, const struct nilai_floors *floors)
 {
     return NILAI_ROUND_BACKWARDS ? floors->chunk_count - 1 - (uint32_t)round->next
@@ -62,8 +62,7 @@ struct nilai_round_image nilai_round_image(const struct nilai_round *round,
     return (struct nilai_round_image){.part = (uint32_t)(round->next - floors->chunk_count)};
 }
 
-bool nilai_round_wrote(struct nilai_round *round, const struct nilai_floors *floors,
-                       uint64_t bytes)
+bool nilai_round_wrote(struct nilai_round *round, const struct nilai_floors *floors, uint64_t bytes)
 {
     NILAI_ASSERT(round->running);
     round->debt_bytes -= (double)bytes;

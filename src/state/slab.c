@@ -50,7 +50,8 @@ enum nilai_status nilai_slab_init(struct nilai_slab *slab, const struct nilai_sl
     uint64_t chunks_fit = memory->max_bytes / chunk_bytes;
 
     NILAI_ASSERT(options->record_bytes % 8 == 0 && chunk_bytes % PAGE_BYTES == 0);
-    NILAI_ASSERT(options->link_offset % 4 == 0 && options->link_offset + 4 <= options->record_bytes);
+    NILAI_ASSERT(options->link_offset % 4 == 0
+                 && options->link_offset + 4 <= options->record_bytes);
     NILAI_ASSERT(chunks_max > 0);
 
     *slab = (struct nilai_slab){.options = *options, .memory = memory, .chunk_bytes = chunk_bytes};
@@ -80,8 +81,8 @@ static enum nilai_status map_chunk(struct nilai_slab *slab)
         return NILAI_FULL;
     if (!nilai_memory_book(slab->memory, slab->chunk_bytes))
         return NILAI_FULL;
-    void *chunk = mmap(NULL, slab->chunk_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                       -1, 0);
+    void *chunk =
+        mmap(NULL, slab->chunk_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (chunk == MAP_FAILED) {
         nilai_memory_unbook(slab->memory, slab->chunk_bytes);
         return NILAI_NO_MEMORY;
@@ -143,8 +144,8 @@ static enum nilai_status take_fresh(struct nilai_slab *slab, uint32_t *number)
 
 enum nilai_status nilai_slab_reserve(struct nilai_slab *slab)
 {
-    bool has_room = slab->free_head != 0
-                    || slab->numbers < slab->chunk_count << slab->options.chunk_log2;
+    bool has_room =
+        slab->free_head != 0 || slab->numbers < slab->chunk_count << slab->options.chunk_log2;
     return has_room ? NILAI_OK : map_chunk(slab);
 }
 

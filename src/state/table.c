@@ -32,14 +32,14 @@
  * together: a copy that is kept has all words of the update whose sequence (a) read. On x86
  * all of these orderings are plain moves.
  *
- * Two copies are taken through numbers that were read in (b) themselves. That of the service
- * record and the slab that it is in are one word, so it is always a number that was once taken
- * there, and the memory is there; that of the long id shares its word with an inline id's text, so the
- * reader checks the sequence once more before it follows. If what they name has gone to
- * another customer by then, this customer's sequence was changed before it was given away,
- * and the new owner's release stores carry that to the reader as above. The same goes for a
- * customer's record that was erased and reused: whose it is, is decided by the id in the
- * copy, under the sequence, never by the index alone.
+ * Two copies are taken through numbers that were read in (b) themselves. That of the service record
+ * and the slab that it is in are one word, so it is always a number that was once taken there, and
+ * the memory is there; that of the long id shares its word with an inline id's text, so the reader
+ * checks the sequence once more before it follows. If what they name has gone to another customer
+ * by then, this customer's sequence was changed before it was given away, and the new owner's
+ * release stores carry that to the reader as above. The same goes for a customer's record that was
+ * erased and reused: whose it is, is decided by the id in the copy, under the sequence, never by
+ * the index alone.
  *
  * That a customer is not there is decided by the index (index.c); a candidate that could not
  * be copied in peace counts as not decided, and the look-up is made again. The reader tries a
@@ -65,7 +65,7 @@ enum {
     KIND_SHIFT = 27,
     HEAD_WIDE = 1 << 26,
     NUMBER_MASK = HEAD_WIDE - 1,
-    CHUNK_LOG2 = 13,        /* records a chunk: 2.4 MiB of customers */
+    CHUNK_LOG2 = 13, /* records a chunk: 2.4 MiB of customers */
     LONG_CHUNK_LOG2 = 12,
     RECORDS_MAX = INT32_MAX - (1 << 14), /* timers spare one bit of a number */
     READ_ATTEMPTS = 200,
@@ -295,8 +295,8 @@ void nilai_table_prefetch_index(const struct nilai_table *table, uint64_t hash)
     nilai_index_prefetch(table->index, hash);
 }
 
-/* To gcc, a function that only prefetches has no effect, so that a call of it may be left out; what is
- * volatile has one. */
+/* To gcc, a function that only prefetches has no effect, so that a call of it may be left out; what
+ * is volatile has one. */
 static void prefetch_lines(const void *from, size_t size)
 {
     for (size_t i = 0; i < size; i += LINE_BYTES)
@@ -330,7 +330,8 @@ void nilai_table_prefetch_service(const struct nilai_table *table, uint32_t numb
 
 bool nilai_table_is(const struct nilai_table *table, uint32_t number, struct nilai_text id)
 {
-    return nilai_table_is_live(table, number) && same_text(id_of(table, record_at(table, number)), id);
+    return nilai_table_is_live(table, number)
+           && same_text(id_of(table, record_at(table, number)), id);
 }
 
 enum nilai_status nilai_table_find(const struct nilai_table *table, uint64_t hash,
@@ -732,8 +733,8 @@ static enum nilai_status read_once(const struct nilai_table *table, uint64_t has
 
     nilai_index_seek(table->index, hash, &cursor);
     while (nilai_index_next(&cursor, &number)) {
-        enum nilai_status status = read_record(table, record_at(table, number), id, customer,
-                                               service, has_service);
+        enum nilai_status status =
+            read_record(table, record_at(table, number), id, customer, service, has_service);
         if (status != NILAI_MISSING)
             return status;
     }

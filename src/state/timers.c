@@ -71,7 +71,7 @@ static_assert(sizeof(struct link) == 13, "as small as drawn");
 struct wheel {
     uint32_t first_head;
     uint32_t slots_log2;
-    uint32_t shift; /* log2 of the width of a slot in seconds */
+    uint32_t shift;                /* log2 of the width of a slot in seconds */
     uint64_t summary[SUMMARY_MAX]; /* bit w: words[w] is not 0 */
     uint64_t words[WORDS_MAX];     /* bit s: the list of slot s is not empty */
 };

@@ -39,8 +39,7 @@ static enum nilai_status reserve(struct nilai_touched *touched, uint32_t number)
     if (numbers > UINT32_MAX)
         numbers = UINT32_MAX;
     uint32_t had = words_of(touched->numbers), need = words_of((uint32_t)numbers);
-    if (!grow(&touched->bits, had, need) ||
-        !grow(&touched->summary, words_of(had), words_of(need)))
+    if (!grow(&touched->bits, had, need) || !grow(&touched->summary, words_of(had), words_of(need)))
         return NILAI_NO_MEMORY;
     touched->numbers = (uint32_t)numbers;
     return NILAI_OK;
@@ -89,8 +88,8 @@ bool nilai_touched_take(struct nilai_touched *touched, uint32_t *from, uint32_t 
         return false;
     /* First what is left of the word at hand, then the next word that has anything. */
     if (!find_bit(touched->bits, word + 1, *from, number)) {
-        if (!find_bit(touched->summary, words_of(words), word + 1, &word) ||
-            !find_bit(touched->bits, word + 1, word * 64, number))
+        if (!find_bit(touched->summary, words_of(words), word + 1, &word)
+            || !find_bit(touched->bits, word + 1, word * 64, number))
             return false;
     }
     nilai_touched_remove(touched, *number);

@@ -55,7 +55,8 @@ void nilai_wire_put_words(struct nilai_buffer *buffer, const void *words, size_t
         return;
     char *at = sizes + count / 2; /* every word is written whole, and what is too much over it */
     for (size_t pair = 0; pair < count / 2; pair++, from += 2 * WORD) {
-        uint32_t first = size_of_word(load_word(from)), second = size_of_word(load_word(from + WORD));
+        uint32_t first = size_of_word(load_word(from)),
+                 second = size_of_word(load_word(from + WORD));
         memcpy(at, from, WORD);
         memcpy(at + first, from + WORD, WORD);
         at += first + second;
@@ -148,9 +149,15 @@ static const unsigned char *take_word_bytes(struct nilai_wire *wire, const unsig
 /* The word of `size` bytes at `at`, of which more may be read if they lie before `end`. */
 static uint64_t read_word(const unsigned char *at, uint32_t size, const unsigned char *end)
 {
-    static const uint64_t masks[WORD + 1] = {
-        0, UINT64_MAX >> 56, UINT64_MAX >> 48, UINT64_MAX >> 40, UINT64_MAX >> 32,
-        UINT64_MAX >> 24, UINT64_MAX >> 16, UINT64_MAX >> 8, UINT64_MAX};
+    static const uint64_t masks[WORD + 1] = {0,
+                                             UINT64_MAX >> 56,
+                                             UINT64_MAX >> 48,
+                                             UINT64_MAX >> 40,
+                                             UINT64_MAX >> 32,
+                                             UINT64_MAX >> 24,
+                                             UINT64_MAX >> 16,
+                                             UINT64_MAX >> 8,
+                                             UINT64_MAX};
     if (NILAI_LIKELY(end - at >= WORD))
         return load_word(at) & masks[size];
     uint64_t word = 0;

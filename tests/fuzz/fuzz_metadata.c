@@ -1,6 +1,6 @@
 /*
- * What goes along with a committed offset, which anybody in the group may have written. What is taken
- * for ours is, byte by byte, what we would have written.
+ * What goes along with a committed offset, which anybody in the group may have written. What is
+ * taken for ours is, byte by byte, what we would have written.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -122,8 +122,8 @@ static void append_again(struct sim_input *input, struct sim_log *log)
     append(input, log, &message);
 }
 
-/* An event of the customer of the one before, under that one's id, though it is another one, and later:
- * only who still knows the id can tell that it is to be left out. */
+/* An event of the customer of the one before, under that one's id, though it is another one, and
+ * later: only who still knows the id can tell that it is to be left out. */
 static bool reuses_id(const struct sim_input *input)
 {
     return !input->orderly && input->last_customer >= 0 && sim_chance(input->broker, 0.05);

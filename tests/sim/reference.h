@@ -23,8 +23,8 @@ struct sim_reference *sim_reference_create(struct sim_broker *broker,
                                            const struct nilai_config *config, int32_t partition);
 void sim_reference_destroy(struct sim_reference *reference);
 
-/* Applies the messages from the last turn's offsets up to those of `to`, judged by `wall_ms`; then the
- * clock is at least at `clock_ms`. */
+/* Applies the messages from the last turn's offsets up to those of `to`, judged by `wall_ms`; then
+ * the clock is at least at `clock_ms`. */
 void sim_reference_apply(struct sim_reference *reference, const struct nilai_position *to,
                          int64_t wall_ms);
 

@@ -303,10 +303,10 @@ static int64_t lower_to_unread(struct sim_process *process, int32_t partition, i
     return offset;
 }
 
-/* Up to where input may be deleted: nobody needs it who restores from the journal as it is now. Who was
- * frozen and replaced has not read it, perhaps, and where no transaction fences him he publishes what
- * comes of the rest: something else than the others, which is right only where nothing is promised
- * about what he publishes. */
+/* Up to where input may be deleted: nobody needs it who restores from the journal as it is now. Who
+ * was frozen and replaced has not read it, perhaps, and where no transaction fences him he
+ * publishes what comes of the rest: something else than the others, which is right only where
+ * nothing is promised about what he publishes. */
 static int64_t deletable(const struct sim_history *history, int32_t partition, int topic)
 {
     int64_t offset = sim_history_point(history, history->floor)->offsets[topic];
@@ -419,7 +419,8 @@ static void stop_all(void)
 static void come_to_rest(void)
 {
     world.faults = (struct sim_faults){0};
-    /* What a leap of time brings need not go into a short transaction, however often it is tried. */
+    /* What a leap of time brings need not go into a short transaction, however often it is
+     * tried. */
     for (int slot = 0; slot < SIM_SLOTS; slot++)
         world.broker.ids[slot].timeout_ms = REST_TIMEOUT_MS;
     sim_input_finish(&world.input);

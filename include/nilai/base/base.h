@@ -13,11 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NILAI_MUST_CHECK __attribute__((warn_unused_result))
+#define NILAI_MUST_CHECK          __attribute__((warn_unused_result))
 #define NILAI_PRINTF(text, first) __attribute__((format(printf, text, first)))
-#define NILAI_ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
-#define NILAI_LIKELY(x) __builtin_expect(!!(x), 1)
-#define NILAI_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define NILAI_ARRAY_LEN(array)    (sizeof(array) / sizeof((array)[0]))
+#define NILAI_LIKELY(x)           __builtin_expect(!!(x), 1)
+#define NILAI_UNLIKELY(x)         __builtin_expect(!!(x), 0)
 
 enum nilai_status {
     NILAI_OK = 0,
@@ -29,7 +29,7 @@ enum nilai_status {
     NILAI_CONFIG,      /* the configuration is wrong */
     NILAI_UNREACHABLE, /* a server does not answer */
     NILAI_NO_MEMORY,
-    NILAI_FAILED,      /* the world failed in another way; the error text says how */
+    NILAI_FAILED, /* the world failed in another way; the error text says how */
 };
 
 /* A short English name of a status, for logs. Never NULL. */
@@ -59,7 +59,7 @@ enum nilai_status nilai_error_set(struct nilai_error *error, enum nilai_status s
 /* Prints where and what to standard error and ends the process with abort(). */
 _Noreturn void nilai_assert_failed(const char *file, int line, const char *claim);
 
-#define NILAI_ASSERT(claim)                                                     \
+#define NILAI_ASSERT(claim)                                                                        \
     (NILAI_LIKELY(claim) ? (void)0 : nilai_assert_failed(__FILE__, __LINE__, #claim))
 
 /* A string that somebody else owns; not terminated, may hold any bytes. */

@@ -32,8 +32,7 @@ void nilai_log_status(const char *text);
 
 /* Formats one line, newline included, as nilai_log would write it at `now_ms`; returns its
  * size. For tests and for those who forward. */
-size_t nilai_log_format_line(enum nilai_log_format form, enum nilai_log_level level,
-                             int64_t now_ms, const char *message,
-                             char line[static NILAI_LOG_SIZE_MAX]);
+size_t nilai_log_format_line(enum nilai_log_format form, enum nilai_log_level level, int64_t now_ms,
+                             const char *message, char line[static NILAI_LOG_SIZE_MAX]);
 
 #endif

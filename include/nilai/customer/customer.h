@@ -20,16 +20,22 @@
 #include "nilai/event/event.h"
 
 enum {
-    NILAI_PERIODS = 13,     /* ring of rolling windows */
+    NILAI_PERIODS = 13, /* ring of rolling windows */
     NILAI_PERIOD_DAYS = 28,
-    NILAI_RECENT_IDS = 8,   /* how far back duplicates are known */
-    NILAI_TICKETS_MAX = 4,  /* tickets followed at once */
-    NILAI_REASONS_MAX = 4,  /* published with a change of band */
+    NILAI_RECENT_IDS = 8,  /* how far back duplicates are known */
+    NILAI_TICKETS_MAX = 4, /* tickets followed at once */
+    NILAI_REASONS_MAX = 4, /* published with a change of band */
 };
 
 #define NILAI_NEVER_S INT64_MAX
 
-enum nilai_band { NILAI_BAND_NONE, NILAI_BAND_LOW, NILAI_BAND_MEDIUM, NILAI_BAND_HIGH, NILAI_BANDS };
+enum nilai_band {
+    NILAI_BAND_NONE,
+    NILAI_BAND_LOW,
+    NILAI_BAND_MEDIUM,
+    NILAI_BAND_HIGH,
+    NILAI_BANDS
+};
 
 enum nilai_segment {
     NILAI_SEGMENT_NONE,
@@ -43,7 +49,14 @@ enum nilai_segment {
 };
 
 /* NILAI_TIER_A is the best; 0 is none. */
-enum nilai_tier { NILAI_TIER_NONE, NILAI_TIER_A, NILAI_TIER_B, NILAI_TIER_C, NILAI_TIER_D, NILAI_TIERS };
+enum nilai_tier {
+    NILAI_TIER_NONE,
+    NILAI_TIER_A,
+    NILAI_TIER_B,
+    NILAI_TIER_C,
+    NILAI_TIER_D,
+    NILAI_TIERS
+};
 
 extern const char *const nilai_band_names[NILAI_BANDS];       /* "low", ...; NONE is NULL */
 extern const char *const nilai_segment_names[NILAI_SEGMENTS]; /* "lapsed", ... */
@@ -51,7 +64,7 @@ extern const char *const nilai_tier_names[NILAI_TIERS];       /* "A", ... */
 
 /* Distinct purchase days (rhythm.c). */
 struct nilai_rhythm {
-    uint64_t seen_days;   /* bit k: the day `last_day - k` was a purchase day */
+    uint64_t seen_days; /* bit k: the day `last_day - k` was a purchase day */
     int32_t first_day;
     int32_t last_day;
     uint32_t repeat_days; /* x: number of purchase days - 1 */
@@ -96,7 +109,7 @@ struct nilai_followed {
     int64_t since_ms; /* open since, or resolved since */
     uint8_t kind;     /* enum nilai_ticket_kind */
     bool open;
-    bool counted;     /* its opening has given its signal */
+    bool counted; /* its opening has given its signal */
     uint8_t unused[5];
 };
 

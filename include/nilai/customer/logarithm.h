@@ -8,8 +8,8 @@
 
 #include <math.h>
 
-/* For x >= 0, to the last digits. What 1 + x rounds off counts only where the result is small; log1p
- * costs half as much again. */
+/* For x >= 0, to the last digits. What 1 + x rounds off counts only where the result is small;
+ * log1p costs half as much again. */
 static inline double nilai_ln_1_plus(double x)
 {
     return x > 0.25 ? log(1 + x) : log1p(x);

@@ -50,7 +50,7 @@ struct nilai_habit {
 
 struct nilai_model {
     char name[65];
-    char currency[4]; /* the base currency */
+    char currency[4];                   /* the base currency */
     struct nilai_population_fit rhythm; /* MBG/NBD, days */
     double horizon_days;
     double spend_p, spend_q, spend_gamma; /* Gamma-Gamma, major units of the base currency;

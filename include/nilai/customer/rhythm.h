@@ -19,8 +19,8 @@
 
 /* What the model needs of one customer's purchase days. */
 struct nilai_posterior {
-    double s;           /* r + x */
-    double span;        /* R = alpha + t_x, days */
+    double s;    /* r + x */
+    double span; /* R = alpha + t_x, days */
     struct nilai_habit habit;
     int64_t since_ms; /* silence is counted from here: the start of the last purchase day */
 };

@@ -17,8 +17,8 @@ struct nilai_curve {
     const struct nilai_model *model;
     const struct nilai_service *service; /* NULL: no signals */
     struct nilai_posterior posterior;
-    double base;         /* b0 + bx * ln(1 + x) */
-    double gap_days;     /* silence of a present cause */
+    double base;            /* b0 + bx * ln(1 + x) */
+    double gap_days;        /* silence of a present cause */
     double support, survey; /* at signals_ms, not clamped */
     bool high_allowed;
 };

@@ -3,9 +3,9 @@
  *
  * A record is saved by copying its bytes. What comes back may be damaged, or forged by somebody who
  * can write where records are kept, and nothing else in this layer looks at a record with distrust:
- * its loops, indices and assertions rely on what the program always makes true. So every record from
- * outside is judged here first, and then anything may be done with it: events applied, deadlines
- * fired, reasons explained. It may still be wrong; that no record can tell.
+ * its loops, indices and assertions rely on what the program always makes true. So every record
+ * from outside is judged here first, and then anything may be done with it: events applied,
+ * deadlines fired, reasons explained. It may still be wrong; that no record can tell.
  *
  * Sound stays sound: events and time make sound records of sound ones.
  */

@@ -60,7 +60,8 @@ int64_t nilai_value_next_rest_change(const struct nilai_model *model,
 
 /* The first check time in (after_s, limit_s] at which the standing differs because clv_365 has
  * fallen; NILAI_NEVER_S if none. */
-int64_t nilai_value_next_fall(const struct nilai_model *model, const struct nilai_customer *customer,
+int64_t nilai_value_next_fall(const struct nilai_model *model,
+                              const struct nilai_customer *customer,
                               const struct nilai_posterior *posterior, int64_t after_s,
                               int64_t limit_s);
 

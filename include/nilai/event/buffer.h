@@ -25,8 +25,8 @@ void nilai_buffer_fini(struct nilai_buffer *buffer);
 /* Forgets the content and the failure, keeps the memory. */
 void nilai_buffer_clear(struct nilai_buffer *buffer);
 
-/* Room for so many bytes behind what is there, for who writes them in place and then says where they
- * end; NULL after a failure. */
+/* Room for so many bytes behind what is there, for who writes them in place and then says where
+ * they end; NULL after a failure. */
 static inline char *nilai_buffer_room(struct nilai_buffer *buffer, size_t size);
 static inline void nilai_buffer_end_at(struct nilai_buffer *buffer, const char *end);
 

@@ -22,17 +22,10 @@ static inline uint64_t nilai_msgpack_load(const uint8_t *at, size_t width)
     uint32_t four;
     uint64_t eight;
     switch (width) {
-    case 1:
-        return *at;
-    case 2:
-        memcpy(&two, at, sizeof two);
-        return __builtin_bswap16(two);
-    case 4:
-        memcpy(&four, at, sizeof four);
-        return __builtin_bswap32(four);
-    default:
-        memcpy(&eight, at, sizeof eight);
-        return __builtin_bswap64(eight);
+    case 1: return *at;
+    case 2: memcpy(&two, at, sizeof two); return __builtin_bswap16(two);
+    case 4: memcpy(&four, at, sizeof four); return __builtin_bswap32(four);
+    default: memcpy(&eight, at, sizeof eight); return __builtin_bswap64(eight);
     }
 }
 

@@ -39,7 +39,8 @@ void nilai_encode_real(struct nilai_encoder *encoder, const char *key, double va
 /* Four decimals ("0.7300", never "-0.0000"); MessagePack: the double of that text. */
 void nilai_encode_fixed(struct nilai_encoder *encoder, const char *key, double value);
 /* Bytes that are not UTF-8 become U+FFFD, one each maximal ill-formed part. */
-void nilai_encode_text(struct nilai_encoder *encoder, const char *key, const char *data, size_t size);
+void nilai_encode_text(struct nilai_encoder *encoder, const char *key, const char *data,
+                       size_t size);
 /* Derived money, which is not exact: the same four decimals as a string, in either format. */
 void nilai_encode_decimal(struct nilai_encoder *encoder, const char *key, double value);
 /* Money in ten-thousandths, as a string with four decimals. */

@@ -9,9 +9,9 @@
 
 #include "nilai/event/fields.h"
 
-NILAI_MUST_CHECK bool nilai_read_msgpack(const struct nilai_field_index *index, const uint8_t *bytes,
-                                         size_t size, struct nilai_fields *fields,
-                                         struct nilai_reject *reject);
+NILAI_MUST_CHECK bool nilai_read_msgpack(const struct nilai_field_index *index,
+                                         const uint8_t *bytes, size_t size,
+                                         struct nilai_fields *fields, struct nilai_reject *reject);
 
 /* Holds all the memory that reading JSON takes (about 6 MiB of address space, of which only
  * what is needed is ever touched), so that nothing is allocated for an event. */

@@ -25,8 +25,8 @@ static inline bool nilai_utf8_is_ascii(const char *data, size_t size)
     return (seen & high_bits) == 0;
 }
 
-/* Whether one of eight bytes is below 0x20, a quote, a backslash or not ASCII: with a borrow only where
- * a byte is found, so that the answer for all eight is exact. */
+/* Whether one of eight bytes is below 0x20, a quote, a backslash or not ASCII: with a borrow only
+ * where a byte is found, so that the answer for all eight is exact. */
 static inline bool nilai_utf8_word_is_plain(uint64_t word)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), high_bits = ones << 7;
@@ -35,7 +35,8 @@ static inline bool nilai_utf8_word_is_plain(uint64_t word)
     return (found & high_bits) == 0;
 }
 
-/* True if a JSON string can hold it as it is: ASCII without control characters, quotes and backslashes. */
+/* True if a JSON string can hold it as it is: ASCII without control characters, quotes and
+ * backslashes. */
 static inline bool nilai_utf8_is_plain(const char *data, size_t size)
 {
     enum { WORD = sizeof(uint64_t) };

@@ -21,12 +21,12 @@ struct nilai_kafka_admin_options {
     const char *const *inputs;
     uint32_t input_count;
     const char *outputs[NILAI_OUTPUT_TOPICS]; /* NULL: not needed; the journal is not here */
-    const char *state;   /* the journal; NULL: none */
-    int64_t input_needed_ms; /* for how long input should be kept; 0: for ever */
-    bool create;         /* make what is missing */
-    int32_t replication; /* of what is made */
-    bool emulated;       /* librdkafka's mock cluster: it answers no question about settings */
-    int timeout_ms;      /* for the first answer of a broker, and for each step after it */
+    const char *state;                        /* the journal; NULL: none */
+    int64_t input_needed_ms;                  /* for how long input should be kept; 0: for ever */
+    bool create;                              /* make what is missing */
+    int32_t replication;                      /* of what is made */
+    bool emulated;  /* librdkafka's mock cluster: it answers no question about settings */
+    int timeout_ms; /* for the first answer of a broker, and for each step after it */
 };
 
 /* What was found. `ends` is the high watermark of [topic * partition_count + partition]. */

@@ -27,8 +27,8 @@
 #include "nilai/io/kafka_source.h"
 #include "nilai/io/sink.h"
 
-/* How much of the journal is held back (the memory is used only as far as it is needed). Beyond it put
- * says NILAI_AGAIN, until a commit makes room, or the output so far is acknowledged. */
+/* How much of the journal is held back (the memory is used only as far as it is needed). Beyond it
+ * put says NILAI_AGAIN, until a commit makes room, or the output so far is acknowledged. */
 enum { NILAI_SINK_STATE_BYTES = 32 * 1024 * 1024 };
 
 struct nilai_kafka_sink_options {
@@ -37,8 +37,8 @@ struct nilai_kafka_sink_options {
     const char *const *input_topics; /* by index, for the offsets; outlive the sink */
     uint32_t input_topic_count;
     const char *topics[NILAI_OUTPUT_TOPICS]; /* NULL: never written */
-    struct nilai_source *source; /* a Kafka one, that closes after the sink */
-    nilai_wake_fn wake;          /* something was acknowledged */
+    struct nilai_source *source;             /* a Kafka one, that closes after the sink */
+    nilai_wake_fn wake;                      /* something was acknowledged */
     void *wake_context;
 };
 

@@ -41,8 +41,8 @@ struct nilai_kafka_source_options {
     void *wake_context;
 };
 
-/* The first poll joins the group; the assignment comes from a later one. `options` is copied but for
- * its texts and properties, which outlive the source. */
+/* The first poll joins the group; the assignment comes from a later one. `options` is copied but
+ * for its texts and properties, which outlive the source. */
 NILAI_MUST_CHECK enum nilai_status
 nilai_kafka_source_create(const struct nilai_kafka_source_options *options,
                           struct nilai_source **source, struct nilai_error *error);
@@ -77,7 +77,8 @@ void nilai_kafka_metadata_format(const struct nilai_position *position,
                                  char text[static NILAI_KAFKA_METADATA_SIZE]);
 bool nilai_kafka_metadata_parse(const char *text, size_t size, struct nilai_position *position);
 
-/* Any thread. Whether committing would only harm: the group gave the partitions to others already. */
+/* Any thread. Whether committing would only harm: the group gave the partitions to others
+ * already. */
 bool nilai_kafka_source_is_lost(struct nilai_source *source);
 
 #endif

@@ -12,9 +12,9 @@
  *
  * A transaction begins late: when there is enough for it, or with the commit. Each partition that a
  * transaction writes to must be made known to the brokers before. The library collects them for a
- * millisecond, turning idly all the while (before 2.4), and asks, one question at a time; and while the
- * brokers still close the transaction before, they have it come again after 20 ms. Written in one
- * go, most partitions are in one question, and it comes when the last transaction is long over.
+ * millisecond, turning idly all the while (before 2.4), and asks, one question at a time; and while
+ * the brokers still close the transaction before, they have it come again after 20 ms. Written in
+ * one go, most partitions are in one question, and it comes when the last transaction is long over.
  *
  * What can go wrong, and what is done:
  *

@@ -18,9 +18,10 @@ enum { NILAI_MOCK_PARTITION_BYTES = 5 * 1024 * 1024, NILAI_MOCK_PARTITIONS_MAX =
 struct nilai_mock_cluster;
 
 /* NILAI_FAILED with the reason. */
-NILAI_MUST_CHECK enum nilai_status
-nilai_mock_cluster_create(const char *const *topics, size_t topic_count, int32_t partitions,
-                          struct nilai_mock_cluster **cluster, struct nilai_error *error);
+NILAI_MUST_CHECK enum nilai_status nilai_mock_cluster_create(const char *const *topics,
+                                                             size_t topic_count, int32_t partitions,
+                                                             struct nilai_mock_cluster **cluster,
+                                                             struct nilai_error *error);
 /* Its clients must be gone. */
 void nilai_mock_cluster_destroy(struct nilai_mock_cluster *cluster);
 

@@ -43,7 +43,7 @@ enum nilai_output_topic {
 struct nilai_output {
     enum nilai_output_topic topic;
     int32_t partition; /* of NILAI_OUTPUT_STATE; the others go where their key says */
-    const void *key; /* NULL: none */
+    const void *key;   /* NULL: none */
     size_t key_size;
     const void *value; /* NULL: a null payload (a tombstone) */
     size_t value_size;

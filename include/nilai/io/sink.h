@@ -18,7 +18,7 @@
 #include "nilai/io/record.h"
 
 enum nilai_commit_state {
-    NILAI_COMMIT_IDLE,    /* none on its way */
+    NILAI_COMMIT_IDLE, /* none on its way */
     NILAI_COMMIT_RUNNING,
     NILAI_COMMIT_DONE,    /* told once: the last one holds */
     NILAI_COMMIT_REFUSED, /* told once: the last one does not hold; output was written, the

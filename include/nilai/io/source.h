@@ -17,9 +17,9 @@
 
 /* One partition that the group gave us. */
 struct nilai_assigned {
-    struct nilai_position committed; /* in: as last committed by anybody */
+    struct nilai_position committed;       /* in: as last committed by anybody */
     int64_t start[NILAI_INPUT_TOPICS_MAX]; /* out: where to read from */
-    bool skip;                       /* out: nothing of it is needed; do not read at all */
+    bool skip;                             /* out: nothing of it is needed; do not read at all */
 };
 
 /* Called from within `poll` and `leave`, in the source's thread. `assigned` brings the whole
@@ -82,9 +82,10 @@ NILAI_MUST_CHECK static inline enum nilai_status nilai_source_poll(struct nilai_
     return source->ops->poll(source, error);
 }
 
-NILAI_MUST_CHECK static inline enum nilai_status
-nilai_source_take(struct nilai_source *source, uint32_t topic, int32_t partition,
-                  struct nilai_input *input)
+NILAI_MUST_CHECK static inline enum nilai_status nilai_source_take(struct nilai_source *source,
+                                                                   uint32_t topic,
+                                                                   int32_t partition,
+                                                                   struct nilai_input *input)
 {
     return source->ops->take(source, topic, partition, input);
 }

@@ -32,15 +32,16 @@ enum {
     NILAI_CONFIG_KAFKA_MAX = 64,
     NILAI_CONFIG_WORKERS_MAX = 256,
     NILAI_CONFIG_FILE_SIZE_MAX = 1024 * 1024,
-    NILAI_CONFIG_DEPTH_MAX = 8,    /* nested sections */
-    NILAI_CONFIG_KEYS_MAX = 1024,  /* in one file */
+    NILAI_CONFIG_DEPTH_MAX = 8,   /* nested sections */
+    NILAI_CONFIG_KEYS_MAX = 1024, /* in one file */
     NILAI_CONFIG_PATH_SIZE = 160,
 };
 
 enum nilai_delivery { NILAI_EXACTLY_ONCE, NILAI_AT_LEAST_ONCE };
 
 struct nilai_config {
-    struct nilai_kafka_property kafka[NILAI_CONFIG_KAFKA_MAX]; /* in the order in which they count */
+    struct nilai_kafka_property
+        kafka[NILAI_CONFIG_KAFKA_MAX]; /* in the order in which they count */
     size_t kafka_count;
     char group[NILAI_CONFIG_TEXT_SIZE];
     char instance[NILAI_CONFIG_TEXT_SIZE]; /* "" until finish: the host name */
@@ -78,8 +79,8 @@ struct nilai_config {
 void nilai_config_defaults(struct nilai_config *config);
 
 /* Adds what a YAML file says. Errors name file, line and key; after one nothing is changed. */
-NILAI_MUST_CHECK enum nilai_status nilai_config_read_file(struct nilai_config *config,
-                                                          const char *path, struct nilai_error *error);
+NILAI_MUST_CHECK enum nilai_status
+nilai_config_read_file(struct nilai_config *config, const char *path, struct nilai_error *error);
 /* The same for text in memory; `name` stands for the file in errors. */
 NILAI_MUST_CHECK enum nilai_status nilai_config_read_text(struct nilai_config *config,
                                                           const char *name, const void *text,
@@ -90,11 +91,12 @@ NILAI_MUST_CHECK enum nilai_status nilai_config_read_environment(struct nilai_co
                                                                  char *const *environment,
                                                                  struct nilai_error *error);
 /* Adds one `section.name=value` of the command line; secrets are refused. */
-NILAI_MUST_CHECK enum nilai_status nilai_config_set(struct nilai_config *config, const char *assignment,
-                                                    struct nilai_error *error);
+NILAI_MUST_CHECK enum nilai_status
+nilai_config_set(struct nilai_config *config, const char *assignment, struct nilai_error *error);
 /* Adds one value; the others come down to this. */
-NILAI_MUST_CHECK enum nilai_status nilai_config_assign(struct nilai_config *config, const char *path,
-                                                       const char *value, struct nilai_error *error);
+NILAI_MUST_CHECK enum nilai_status nilai_config_assign(struct nilai_config *config,
+                                                       const char *path, const char *value,
+                                                       struct nilai_error *error);
 /* Checks what no row can tell alone, resolves what depends on the machine, prepares the model.
  * Call once, after all the others. */
 NILAI_MUST_CHECK enum nilai_status nilai_config_finish(struct nilai_config *config,
@@ -108,12 +110,12 @@ void nilai_config_print_sample(FILE *out);
 /* The list of settings for `nilai help settings`. */
 void nilai_config_print_reference(FILE *out);
 
-/* Stands for whose state a journal holds: the group, its input topics in their order, and where their
- * days begin. */
+/* Stands for whose state a journal holds: the group, its input topics in their order, and where
+ * their days begin. */
 uint64_t nilai_config_inputs_hash(const struct nilai_config *config);
 
-/* Stands for all settings that results depend on: with the same, the same turns bring the same. Of a
- * finished configuration. */
+/* Stands for all settings that results depend on: with the same, the same turns bring the same. Of
+ * a finished configuration. */
 uint64_t nilai_config_results_hash(const struct nilai_config *config);
 
 /* What the decoder must know, borrowing from `config`. */

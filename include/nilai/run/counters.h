@@ -13,9 +13,9 @@
 #include "nilai/event/reject.h"
 
 enum nilai_counter {
-    NILAI_COUNTER_BEATS,     /* rounds of the loop: a worker that stands still does not beat */
-    NILAI_COUNTER_EVENTS,    /* good events applied, with their changes published */
-    NILAI_COUNTER_REPLAYED,  /* good events applied to rebuild state */
+    NILAI_COUNTER_BEATS,    /* rounds of the loop: a worker that stands still does not beat */
+    NILAI_COUNTER_EVENTS,   /* good events applied, with their changes published */
+    NILAI_COUNTER_REPLAYED, /* good events applied to rebuild state */
     NILAI_COUNTER_CHURN_RISK,
     NILAI_COUNTER_VALUE_SEGMENT,
     NILAI_COUNTER_COMMITS,
@@ -29,8 +29,8 @@ enum nilai_counter {
     NILAI_COUNTER_RESTORED_BYTES, /* of images */
     NILAI_COUNTER_RETENTION_NEAR, /* partitions whose input is deleted close to what a restore needs */
     NILAI_COUNTER_DIFFERENCES, /* customers whom a restore found otherwise than they were published */
-    NILAI_COUNTER_LAG,        /* messages not yet applied */
-    NILAI_COUNTER_BAD,        /* + enum nilai_reject_class: dead letters by class */
+    NILAI_COUNTER_LAG,         /* messages not yet applied */
+    NILAI_COUNTER_BAD,         /* + enum nilai_reject_class: dead letters by class */
     NILAI_COUNTERS = NILAI_COUNTER_BAD + NILAI_REJECT_CLASSES,
 };
 

@@ -21,22 +21,22 @@ enum { NILAI_DEMO_FEED_AHEAD = 16384 };
 struct nilai_demo_feed_options {
     const struct nilai_config *config; /* outlives the feed */
     struct nilai_generator_options generator;
-    int64_t live_from_ms; /* simulated: the end of the history */
-    double speed;         /* days a second */
-    struct nilai_demo_tally *tally; /* is told the schedule */
+    int64_t live_from_ms;               /* simulated: the end of the history */
+    double speed;                       /* days a second */
+    struct nilai_demo_tally *tally;     /* is told the schedule */
     uint64_t (*applied)(void *context); /* how many of the events were; any thread may ask */
     void *applied_context;
     int connect_timeout_ms;
 };
 
 struct nilai_demo_feed_state {
-    bool live;       /* the history is over */
-    bool ended;      /* by itself: failed, or nothing is left to send */
-    int64_t sim_ms;  /* time of the newest event */
+    bool live;              /* the history is over */
+    bool ended;             /* by itself: failed, or nothing is left to send */
+    int64_t sim_ms;         /* time of the newest event */
     uint64_t sent, history; /* events; of those, the history's */
     uint64_t good[NILAI_EVENT_TYPES];
     uint64_t live_since_ns; /* monotonic */
-    double late_s;   /* by how much the schedule was moved, in all */
+    double late_s;          /* by how much the schedule was moved, in all */
 };
 
 struct nilai_demo_feed;

@@ -27,8 +27,8 @@ enum nilai_demo_news {
 };
 
 struct nilai_demo_counts {
-    uint64_t band_changes[2], value_changes[2]; /* [0] by the timer, [1] by an event */
-    uint64_t alerts;                            /* of those, customers who became high */
+    uint64_t band_changes[2], value_changes[2];            /* [0] by the timer, [1] by an event */
+    uint64_t alerts;                                       /* of those, customers who became high */
     uint64_t bands[NILAI_BANDS], segments[NILAI_SEGMENTS]; /* customers there now */
     uint64_t latency_count;
     double latency_median_ms, latency_99_ms; /* an upper bound, 9 % too high at most */

@@ -40,9 +40,9 @@ struct nilai_demo_view {
     enum nilai_demo_phase phase;
     double progress; /* through the history, 0 to 1 */
     double history_days;
-    double speed;    /* days a second, as asked for */
+    double speed; /* days a second, as asked for */
     int64_t sim_ms;
-    double left_s;   /* until the demo ends */
+    double left_s; /* until the demo ends */
     uint64_t events, customers;
     double events_per_s, changes_per_s;
     double purchases_per_s, tickets_per_s, surveys_per_s;

@@ -26,9 +26,10 @@ NILAI_MUST_CHECK enum nilai_status nilai_emit_change(struct nilai_emitter *emitt
                                                      const struct nilai_effect *effect);
 
 /* A bad event, whole, with its own headers and those that say why and where. */
-NILAI_MUST_CHECK enum nilai_status
-nilai_emit_dead_letter(struct nilai_emitter *emitter, struct nilai_source *source,
-                       const struct nilai_arrival *arrival, uint32_t topic, int32_t partition);
+NILAI_MUST_CHECK enum nilai_status nilai_emit_dead_letter(struct nilai_emitter *emitter,
+                                                          struct nilai_source *source,
+                                                          const struct nilai_arrival *arrival,
+                                                          uint32_t topic, int32_t partition);
 
 /* The feed: the latest state of every customer touched since the last call. NILAI_AGAIN: the
  * rest of them are still to come. */

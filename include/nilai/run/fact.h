@@ -27,12 +27,12 @@ struct nilai_fact {
     double amount;      /* purchase, refund: major units of the base currency */
     float satisfaction; /* survey: 0 worst, 1 best */
     uint32_t customer;
-    uint32_t handle_s;  /* ticket: 0 is not written */
-    uint16_t ticket;    /* ticket: which of the customer's */
-    uint8_t type;       /* enum nilai_event_type */
+    uint32_t handle_s; /* ticket: 0 is not written */
+    uint16_t ticket;   /* ticket: which of the customer's */
+    uint8_t type;      /* enum nilai_event_type */
     uint8_t status;
     uint8_t kind;
-    uint8_t factor;     /* NILAI_FACTOR_NONE is not written */
+    uint8_t factor; /* NILAI_FACTOR_NONE is not written */
     uint8_t metric;
 };
 
@@ -56,9 +56,10 @@ bool nilai_fact_can_flaw(const struct nilai_fact_style *style, enum nilai_reject
 
 /* Writes the fact; `encoder` has the style's format. The bytes are borrowed until the
  * encoder's next use. */
-NILAI_MUST_CHECK enum nilai_status
-nilai_fact_encode(const struct nilai_fact *fact, const struct nilai_fact_style *style,
-                  struct nilai_encoder *encoder, const char **data, size_t *size);
+NILAI_MUST_CHECK enum nilai_status nilai_fact_encode(const struct nilai_fact *fact,
+                                                     const struct nilai_fact_style *style,
+                                                     struct nilai_encoder *encoder,
+                                                     const char **data, size_t *size);
 
 /* The same bytes for MessagePack, in a third of the time; borrowed until the next use. */
 void nilai_fact_trace(const struct nilai_fact *fact, const struct nilai_fact_style *style,
@@ -74,6 +75,7 @@ NILAI_MUST_CHECK enum nilai_status
 nilai_fact_encode_flawed(const struct nilai_fact *fact, const struct nilai_fact_style *style,
                          enum nilai_reject_class flaw, struct nilai_encoder *encoder,
                          char scratch[static NILAI_FACT_SCRATCH_SIZE],
-                         char key[static NILAI_FACT_CUSTOMER_SIZE], const char **data, size_t *size);
+                         char key[static NILAI_FACT_CUSTOMER_SIZE], const char **data,
+                         size_t *size);
 
 #endif

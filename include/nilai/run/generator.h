@@ -33,9 +33,9 @@ struct nilai_generator_options {
     uint64_t events; /* exactly so many, unless all customers leave before; 0: those of the span */
     int64_t from_ms, span_ms;
     double skew, grievance;
-    double late, duplicate, bad; /* shares; together at most 0.9 */
-    double erase;                /* share of the facts after which a customer asks for it */
-    uint32_t bad_classes;        /* set of 1 << enum nilai_reject_class */
+    double late, duplicate, bad;   /* shares; together at most 0.9 */
+    double erase;                  /* share of the facts after which a customer asks for it */
+    uint32_t bad_classes;          /* set of 1 << enum nilai_reject_class */
     struct nilai_fact_style style; /* seed and customers are filled in by create */
 };
 
@@ -79,7 +79,8 @@ NILAI_MUST_CHECK enum nilai_status nilai_generator_next(struct nilai_generator *
 /* Nothing new happens; the events that were held back still come out. */
 void nilai_generator_stop(struct nilai_generator *generator);
 
-const struct nilai_generator_counts *nilai_generator_counts(const struct nilai_generator *generator);
+const struct nilai_generator_counts *
+nilai_generator_counts(const struct nilai_generator *generator);
 
 /* For the truth and the scale. Its facts are ahead by those that are held back. */
 const struct nilai_population *nilai_generator_population(const struct nilai_generator *generator);

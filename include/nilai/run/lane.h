@@ -61,8 +61,8 @@ void nilai_lane_destroy(struct nilai_lane *lane, struct nilai_source *source);
 int32_t nilai_lane_partition(const struct nilai_lane *lane);
 enum nilai_lane_phase nilai_lane_phase(const struct nilai_lane *lane);
 
-/* Reads on in the journal, for a bounded while. NILAI_OK: the lane is past loading. NILAI_AGAIN: it is
- * not. Others: as nilai_recall_load. */
+/* Reads on in the journal, for a bounded while. NILAI_OK: the lane is past loading. NILAI_AGAIN: it
+ * is not. Others: as nilai_recall_load. */
 NILAI_MUST_CHECK enum nilai_status nilai_lane_load(struct nilai_lane *lane, int64_t now_ms,
                                                    struct nilai_error *error);
 
@@ -71,9 +71,9 @@ void nilai_lane_rewind(struct nilai_lane *lane, struct nilai_source *source, int
 /* Where to read from, once it is loaded. */
 void nilai_lane_start(const struct nilai_lane *lane, int64_t start[static NILAI_INPUT_TOPICS_MAX]);
 
-/* Takes what has arrived, as far as there is room. *taken: how many messages. NILAI_INVALID: the input
- * is not what it was: an offset was not after the last one, or events that turns are to be applied to
- * again are gone; the error says so. Others: as the source says. */
+/* Takes what has arrived, as far as there is room. *taken: how many messages. NILAI_INVALID: the
+ * input is not what it was: an offset was not after the last one, or events that turns are to be
+ * applied to again are gone; the error says so. Others: as the source says. */
 NILAI_MUST_CHECK enum nilai_status nilai_lane_fill(struct nilai_lane *lane,
                                                    struct nilai_source *source, uint32_t *taken,
                                                    struct nilai_error *error);
@@ -89,8 +89,8 @@ bool nilai_lane_is_suppressed(const struct nilai_lane *lane);
 /* As nilai_partition_step. */
 NILAI_MUST_CHECK enum nilai_status nilai_lane_step(struct nilai_lane *lane,
                                                    struct nilai_effects *effects, bool *done);
-/* Before an effect is published (which may be done again after NILAI_AGAIN: no room in the sink), and
- * when it was. Of a turn that is not suppressed. */
+/* Before an effect is published (which may be done again after NILAI_AGAIN: no room in the sink),
+ * and when it was. Of a turn that is not suppressed. */
 NILAI_MUST_CHECK enum nilai_status nilai_lane_make_room(struct nilai_lane *lane,
                                                         struct nilai_sink *sink);
 void nilai_lane_published(struct nilai_lane *lane, const struct nilai_effect *effect);
@@ -136,7 +136,7 @@ struct nilai_partition *nilai_lane_state(struct nilai_lane *lane);
 
 /* What has come of loading and replaying, told once after it is done. */
 struct nilai_lane_restored {
-    bool found;        /* a journal */
+    bool found; /* a journal */
     uint64_t customers, image_bytes, turns, differences;
     int64_t load_ms, replay_ms;
 };
@@ -145,7 +145,7 @@ bool nilai_lane_take_restored(struct nilai_lane *lane, struct nilai_lane_restore
 enum nilai_lane_retention {
     NILAI_RETENTION_FAR,
     NILAI_RETENTION_NEAR_FLOOR, /* less than a tenth of what is kept is between */
-    NILAI_RETENTION_PAST,       /* what is needed is gone: until a round is complete, the state cannot be
+    NILAI_RETENTION_PAST, /* what is needed is gone: until a round is complete, the state cannot be
                                    restored */
 };
 enum nilai_lane_retention nilai_lane_retention(const struct nilai_lane *lane,

@@ -24,7 +24,7 @@
 
 enum { NILAI_BATCH_MAX = 512 };
 
-#define NILAI_HOLD_NONE INT64_MAX
+#define NILAI_HOLD_NONE    INT64_MAX
 #define NILAI_WAIT_FOREVER INT64_MAX
 
 /* One message that arrived, decoded. */

@@ -82,20 +82,22 @@ const char *nilai_options_text(const struct nilai_options *options, const char *
 
 /* Read an option if it was given; otherwise *value stays as it is. On failure the error
  * names option, value and what would have been right. */
-NILAI_MUST_CHECK enum nilai_status nilai_options_count(struct nilai_options *options, const char *name,
-                                                       uint64_t min, uint64_t max, uint64_t *value);
+NILAI_MUST_CHECK enum nilai_status nilai_options_count(struct nilai_options *options,
+                                                       const char *name, uint64_t min, uint64_t max,
+                                                       uint64_t *value);
 NILAI_MUST_CHECK enum nilai_status nilai_options_number(struct nilai_options *options,
                                                         const char *name, double min, double max,
                                                         double *value);
 /* "2026-01-31", "2026-01-31T12:00:00Z" or ms since 1970. */
-NILAI_MUST_CHECK enum nilai_status nilai_options_time(struct nilai_options *options, const char *name,
-                                                      int64_t *ms);
+NILAI_MUST_CHECK enum nilai_status nilai_options_time(struct nilai_options *options,
+                                                      const char *name, int64_t *ms);
 /* "90s", "30d"; within min_ms .. max_ms. */
 NILAI_MUST_CHECK enum nilai_status nilai_options_duration(struct nilai_options *options,
                                                           const char *name, int64_t min_ms,
                                                           int64_t max_ms, int64_t *ms);
 /* One of a NULL-terminated list; *value becomes its place in it. */
-NILAI_MUST_CHECK enum nilai_status nilai_options_choice(struct nilai_options *options, const char *name,
+NILAI_MUST_CHECK enum nilai_status nilai_options_choice(struct nilai_options *options,
+                                                        const char *name,
                                                         const char *const *choices, int *value);
 
 /* Defaults, the file of -c, the environment, --set, all checked; and the log as the

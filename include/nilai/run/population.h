@@ -51,7 +51,7 @@
 struct nilai_population_options {
     uint64_t seed;
     uint32_t customers;
-    uint64_t events;  /* about how many facts the span shall hold; 0: as many as there are
+    uint64_t events; /* about how many facts the span shall hold; 0: as many as there are
                          at scale 1, and none after the span */
     int64_t from_ms, span_ms;
     double skew;

@@ -21,8 +21,8 @@ struct nilai_progress {
     bool visible;
     bool drawn;
     uint64_t begin_ns;
-    uint64_t next_ns;  /* not redrawn before */
-    uint64_t last_ns;  /* of the last drawing, and what was done by then: the rate shown */
+    uint64_t next_ns;   /* not redrawn before */
+    uint64_t last_ns;   /* of the last drawing, and what was done by then: the rate shown */
     uint64_t last_done; /* is that of the time since */
 };
 

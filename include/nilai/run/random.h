@@ -92,7 +92,8 @@ double nilai_random_gamma_around(struct nilai_random *random, double d, double c
 static inline double nilai_random_gamma(struct nilai_random *random, double shape)
 {
     NILAI_ASSERT(shape > 0);
-    double power = shape < 1 ? nilai_random_exp(nilai_random_ln(nilai_random_uniform(random)) / shape) : 1;
+    double power =
+        shape < 1 ? nilai_random_exp(nilai_random_ln(nilai_random_uniform(random)) / shape) : 1;
     double d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3;
     return power * nilai_random_gamma_around(random, d, 1 / sqrt(9 * d));
 }

@@ -6,8 +6,8 @@
  *
  * With a journal those are the turns after its floor. Without one it is one turn, the base:
  * everything from the oldest event up to the committed position, merged by event time, with the
- * committed clock after it. That is the same set of events as before, but where live arrivals of one
- * customer came in another order than their times, it is the orderly history.
+ * committed clock after it. That is the same set of events as before, but where live arrivals of
+ * one customer came in another order than their times, it is the orderly history.
  *
  * The journal's end is where the partition stands. The committed position may lie before it (the
  * sink that writes the one after the other was interrupted) or be lost; it is never beyond it, and

@@ -29,7 +29,7 @@ struct nilai_scribe_options {
     int64_t round_max_ms;
     /* Where it begins. */
     uint64_t parent, turn, floor;
-    struct nilai_point base; /* after turn 1 */
+    struct nilai_point base;   /* after turn 1 */
     struct nilai_point needed; /* after the floor */
     struct nilai_point reached;
 };
@@ -67,8 +67,7 @@ NILAI_MUST_CHECK enum nilai_status nilai_scribe_put_part(struct nilai_scribe *sc
                                                          struct nilai_sink *sink);
 /* Puts the last part and the images that are due. NILAI_AGAIN: likewise. */
 NILAI_MUST_CHECK enum nilai_status nilai_scribe_put_commit(struct nilai_scribe *scribe,
-                                                           struct nilai_sink *sink,
-                                                           int64_t now_ms);
+                                                           struct nilai_sink *sink, int64_t now_ms);
 void nilai_scribe_commit_held(struct nilai_scribe *scribe);
 
 /* From where on a restore would need the input. */

@@ -22,8 +22,8 @@
 #include "nilai/run/worker.h"
 
 enum {
-    NILAI_SERVER_STALL_MS = 60000, /* default patience with a worker that stands still */
-    NILAI_SERVER_REPORT_MS = 10000, /* a log line with the counts */
+    NILAI_SERVER_STALL_MS = 60000,   /* default patience with a worker that stands still */
+    NILAI_SERVER_REPORT_MS = 10000,  /* a log line with the counts */
     NILAI_SERVER_CONNECT_MS = 30000, /* default patience with brokers that do not answer */
 };
 
@@ -32,7 +32,7 @@ struct nilai_server_options {
     bool exit_at_end; /* end by itself at the ends that the topics have at create */
     bool emulated;    /* the brokers are librdkafka's mock cluster, as in the demo */
     int connect_timeout_ms;
-    int stall_ms; /* 0: the default */
+    int stall_ms;            /* 0: the default */
     nilai_change_fn observe; /* of every published change, in a worker's thread; or NULL */
     void *observe_context;
 };

@@ -26,13 +26,13 @@ enum nilai_setting_kind {
 struct nilai_setting {
     const char *path; /* "alerts.medium.up" */
     enum nilai_setting_kind kind;
-    size_t offset;        /* within struct nilai_config */
-    size_t size;          /* of the place, for texts */
-    double min, max;      /* of numbers; durations in ms */
-    bool open;            /* min and max themselves are outside */
+    size_t offset;         /* within struct nilai_config */
+    size_t size;           /* of the place, for texts */
+    double min, max;       /* of numbers; durations in ms */
+    bool open;             /* min and max themselves are outside */
     const char *automatic; /* not NULL: may be left to the machine (`auto`, or "" for a text), and
                               what is taken then. The place holds 0, NaN or "" until finish */
-    const char *fallback; /* default; NULL: that of the model (nilai_model_defaults) */
+    const char *fallback;  /* default; NULL: that of the model (nilai_model_defaults) */
     const char *const *choices; /* NULL-terminated, by the enum's values */
     const char *help;           /* whole sentences */
 };
@@ -58,7 +58,8 @@ const struct nilai_setting *nilai_setting_by_environment(const char *name);
  * as before. */
 NILAI_MUST_CHECK enum nilai_status nilai_setting_parse(const struct nilai_setting *setting,
                                                        struct nilai_config *config,
-                                                       const char *value, struct nilai_error *error);
+                                                       const char *value,
+                                                       struct nilai_error *error);
 /* Writes the value so that parse reads back the same. */
 void nilai_setting_format(const struct nilai_setting *setting, const struct nilai_config *config,
                           char value[static NILAI_SETTING_VALUE_SIZE]);

@@ -2,13 +2,13 @@
  * stencil.h - entries of a map whose bytes are the same each time but for the last few.
  *
  * A generator writes the same keys and words over and over. So each entry is written once by the
- * encoder, when it is first needed, and from then on its bytes are copied; a text or a number of the
- * same size goes over the end of the copy, which is where MessagePack has it, big end first. The
- * bytes that come out are those of the encoder.
+ * encoder, when it is first needed, and from then on its bytes are copied; a text or a number of
+ * the same size goes over the end of the copy, which is where MessagePack has it, big end first.
+ * The bytes that come out are those of the encoder.
  *
- * For values that are known to be good: one map of small entries, texts in UTF-8, numbers from 0 on.
- * Nested entries are the caller's affair: what is opened is not closed. A set of stencils belongs to
- * one thread.
+ * For values that are known to be good: one map of small entries, texts in UTF-8, numbers from 0
+ * on. Nested entries are the caller's affair: what is opened is not closed. A set of stencils
+ * belongs to one thread.
  */
 #ifndef NILAI_RUN_STENCIL_H
 #define NILAI_RUN_STENCIL_H
@@ -63,16 +63,19 @@ static inline void nilai_stencils_end(const struct nilai_stencils *stencils, con
 
 /* ---- inline: a dozen of these an event ---- */
 
-void nilai_stencil_make_map(struct nilai_stencils *stencils, struct nilai_stencil *stencil, uint32_t entries);
+void nilai_stencil_make_map(struct nilai_stencils *stencils, struct nilai_stencil *stencil,
+                            uint32_t entries);
 void nilai_stencil_make_array(struct nilai_stencils *stencils, struct nilai_stencil *stencil,
                               uint32_t field, uint32_t entries);
 void nilai_stencil_make_text(struct nilai_stencils *stencils, struct nilai_stencil *stencil,
                              uint32_t field, const char *text, size_t size);
 void nilai_stencil_make_number(struct nilai_stencils *stencils, struct nilai_stencil *stencil,
                                uint32_t field, int64_t value);
-void nilai_stencil_make_real(struct nilai_stencils *stencils, struct nilai_stencil *stencil, uint32_t field);
+void nilai_stencil_make_real(struct nilai_stencils *stencils, struct nilai_stencil *stencil,
+                             uint32_t field);
 
-static inline void nilai_stencil_copy(struct nilai_stencils *stencils, const struct nilai_stencil *stencil)
+static inline void nilai_stencil_copy(struct nilai_stencils *stencils,
+                                      const struct nilai_stencil *stencil)
 {
     NILAI_ASSERT(stencils->at + sizeof *stencil <= stencils->output + NILAI_STENCIL_OUTPUT_SIZE);
     memcpy(stencils->at, stencil, sizeof *stencil);
@@ -80,7 +83,8 @@ static inline void nilai_stencil_copy(struct nilai_stencils *stencils, const str
 }
 
 /* Over the last `width` bytes, and what is behind them, which is not written yet. */
-static inline void nilai_stencil_cover(struct nilai_stencils *stencils, uint64_t value, uint32_t width)
+static inline void nilai_stencil_cover(struct nilai_stencils *stencils, uint64_t value,
+                                       uint32_t width)
 {
     uint64_t bytes = htobe64(value << (64 - 8 * width));
     memcpy(stencils->at - width, &bytes, sizeof bytes);
@@ -96,7 +100,8 @@ static inline void nilai_stencil_map(struct nilai_stencils *stencils, uint32_t e
     nilai_stencil_copy(stencils, stencil);
 }
 
-static inline void nilai_stencil_array(struct nilai_stencils *stencils, uint32_t field, uint32_t entries)
+static inline void nilai_stencil_array(struct nilai_stencils *stencils, uint32_t field,
+                                       uint32_t entries)
 {
     NILAI_ASSERT(field < NILAI_STENCIL_FIELDS_MAX && entries < NILAI_STENCIL_CHOICES_MAX);
     struct nilai_stencil *stencil = &stencils->arrays[field][entries];
@@ -106,8 +111,8 @@ static inline void nilai_stencil_array(struct nilai_stencils *stencils, uint32_t
 }
 
 /* One of the words that the field may have; the same choice is always the same word. */
-static inline void nilai_stencil_choice(struct nilai_stencils *stencils, uint32_t field, uint32_t choice,
-                                        const char *word)
+static inline void nilai_stencil_choice(struct nilai_stencils *stencils, uint32_t field,
+                                        uint32_t choice, const char *word)
 {
     NILAI_ASSERT(field < NILAI_STENCIL_FIELDS_MAX && choice < NILAI_STENCIL_CHOICES_MAX);
     struct nilai_stencil *stencil = &stencils->choices[field][choice];
@@ -116,8 +121,8 @@ static inline void nilai_stencil_choice(struct nilai_stencils *stencils, uint32_
     nilai_stencil_copy(stencils, stencil);
 }
 
-static inline void nilai_stencil_text(struct nilai_stencils *stencils, uint32_t field, const char *text,
-                                      size_t size)
+static inline void nilai_stencil_text(struct nilai_stencils *stencils, uint32_t field,
+                                      const char *text, size_t size)
 {
     NILAI_ASSERT(field < NILAI_STENCIL_FIELDS_MAX && size < NILAI_STENCIL_SIZE);
     struct nilai_stencil *stencil = &stencils->texts[field][size];
@@ -127,12 +132,16 @@ static inline void nilai_stencil_text(struct nilai_stencils *stencils, uint32_t 
     memcpy(stencils->at - size, text, size);
 }
 
-static inline void nilai_stencil_number(struct nilai_stencils *stencils, uint32_t field, int64_t value)
+static inline void nilai_stencil_number(struct nilai_stencils *stencils, uint32_t field,
+                                        int64_t value)
 {
     static const uint8_t widths[NILAI_STENCIL_WIDTHS] = {1, 1, 2, 4, 8};
     NILAI_ASSERT(field < NILAI_STENCIL_FIELDS_MAX && value >= 0);
-    uint32_t kind = value <= INT8_MAX ? 0 : value <= UINT8_MAX ? 1 : value <= UINT16_MAX ? 2
-                    : value <= UINT32_MAX ? 3 : 4;
+    uint32_t kind = value <= INT8_MAX     ? 0
+                    : value <= UINT8_MAX  ? 1
+                    : value <= UINT16_MAX ? 2
+                    : value <= UINT32_MAX ? 3
+                                          : 4;
     struct nilai_stencil *stencil = &stencils->numbers[field][kind];
     if (NILAI_UNLIKELY(stencil->size == 0))
         nilai_stencil_make_number(stencils, stencil, field, value);

@@ -1,9 +1,9 @@
 /*
  * survey.h - how a worker's lanes are doing: what is too dear to be counted along the way.
  *
- * Taken a few times a second. It fills the counters that are levels (customers, memory, lag), books the
- * memory with the process's budget, and says in the log, once or not too often, what a person should
- * know: how a restore went and how far it is, what retention has taken or is about to.
+ * Taken a few times a second. It fills the counters that are levels (customers, memory, lag), books
+ * the memory with the process's budget, and says in the log, once or not too often, what a person
+ * should know: how a restore went and how far it is, what retention has taken or is about to.
  *
  * Thread: the worker that owns it; the budget is shared.
  */
@@ -19,7 +19,6 @@ struct nilai_budget {
     _Atomic uint64_t used_bytes;
     uint64_t max_bytes;
 };
-
 
 struct nilai_survey {
     int64_t taken_at_ms, progress_at_ms, warn_at_ms;

@@ -49,7 +49,7 @@ struct nilai_worker_options {
     struct nilai_state_log *state_log; /* NULL: there is no journal */
     uint64_t inputs_hash;              /* stands for the group, its topics and their days */
     uint32_t number;                   /* of the worker within the process */
-    const struct nilai_marks *marks; /* NULL: run on */
+    const struct nilai_marks *marks;   /* NULL: run on */
     struct nilai_counters *counters;
     struct nilai_budget *budget;
     uint64_t hash_seed;

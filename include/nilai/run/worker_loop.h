@@ -18,7 +18,7 @@ struct nilai_worker_loop_options {
     const struct nilai_config *config;
     uint32_t number; /* of the worker within the process */
     int32_t partition_count;
-    bool journal; /* keep and use one */
+    bool journal;                    /* keep and use one */
     const struct nilai_marks *marks; /* NULL: run on */
     int connect_timeout_ms;
     struct nilai_budget *budget;

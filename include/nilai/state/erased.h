@@ -30,8 +30,9 @@ void nilai_erased_destroy(struct nilai_erased *erased);
 
 /* Remembers an erasure; an earlier one of the same customer is replaced. NILAI_FULL: too many
  * customers within erase.remember; NILAI_NO_MEMORY. */
-NILAI_MUST_CHECK enum nilai_status nilai_erased_add(struct nilai_erased *erased, struct nilai_text id,
-                                                    int64_t ts_ms, int64_t clock_ms);
+NILAI_MUST_CHECK enum nilai_status nilai_erased_add(struct nilai_erased *erased,
+                                                    struct nilai_text id, int64_t ts_ms,
+                                                    int64_t clock_ms);
 
 /* Whether an event of that customer with `ts_ms` comes from before its erasure. */
 bool nilai_erased_covers(const struct nilai_erased *erased, struct nilai_text id, int64_t ts_ms,

@@ -3,8 +3,8 @@
  *
  * A customers' image holds every customer whose number lies in one chunk, as they were after a
  * turn, under their own numbers; an erasures' image every remembered erasure of one bucket. A
- * record is written word for word as it lies in memory, so an image belongs to one layout of the records:
- * NILAI_IMAGE_LAYOUT changes with it.
+ * record is written word for word as it lies in memory, so an image belongs to one layout of the
+ * records: NILAI_IMAGE_LAYOUT changes with it.
  *
  * What is read may be anything: sizes are checked, and every customer by
  * nilai_customer_is_sound. Thread: the partition's writer.
@@ -16,7 +16,7 @@
 
 enum {
     NILAI_IMAGE_LAYOUT = 2,
-    NILAI_IMAGE_ERASURES = 16384, /* in one record; a bucket may need several */
+    NILAI_IMAGE_ERASURES = 16384,      /* in one record; a bucket may need several */
     NILAI_IMAGE_SCRATCH = 1024 * 1024, /* bytes that a scratch buffer may need */
 };
 
@@ -52,7 +52,8 @@ struct nilai_image_erasure {
     int64_t ts_ms, clock_ms;
 };
 
-/* The bodies of the two kinds of record. NILAI_INVALID: damaged; NILAI_CONFIG: of another layout. */
+/* The bodies of the two kinds of record. NILAI_INVALID: damaged; NILAI_CONFIG: of another
+ * layout. */
 NILAI_MUST_CHECK enum nilai_status nilai_image_open_customers(struct nilai_image *image,
                                                               struct nilai_wire body);
 NILAI_MUST_CHECK enum nilai_status nilai_image_open_erasures(struct nilai_image *image,

@@ -43,8 +43,8 @@ void nilai_index_prefetch(const struct nilai_index *index, uint64_t hash);
 
 void nilai_index_seek(const struct nilai_index *index, uint64_t hash,
                       struct nilai_index_cursor *cursor);
-/* For the writer, who need not ask whether it is settled: the version, which is in a line and a page
- * of its own, is not waited for. */
+/* For the writer, who need not ask whether it is settled: the version, which is in a line and a
+ * page of its own, is not waited for. */
 void nilai_index_seek_own(const struct nilai_index *index, uint64_t hash,
                           struct nilai_index_cursor *cursor);
 /* The next candidate; false when there is none any more. */

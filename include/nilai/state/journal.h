@@ -28,7 +28,7 @@
 enum {
     NILAI_JOURNAL_FORMAT = 1,
     NILAI_JOURNAL_TOPICS_MAX = 16,
-    NILAI_JOURNAL_SIZE_MAX = 960 * 1024,  /* of a record; a broker takes 1 MiB with what it adds */
+    NILAI_JOURNAL_SIZE_MAX = 960 * 1024, /* of a record; a broker takes 1 MiB with what it adds */
 };
 
 /* A part that has grown beyond is sent. (The simulator makes do with less, to see many of them.) */
@@ -49,8 +49,8 @@ struct nilai_journal_head {
 void nilai_journal_begin(struct nilai_buffer *buffer, const struct nilai_journal_head *head);
 void nilai_journal_end(struct nilai_buffer *buffer);
 
-/* Checks a record's frame. NILAI_INVALID: it is not one of ours, or damaged; NILAI_CONFIG: of a newer
- * format. The error says so, and not where. `body`: what is between. */
+/* Checks a record's frame. NILAI_INVALID: it is not one of ours, or damaged; NILAI_CONFIG: of a
+ * newer format. The error says so, and not where. `body`: what is between. */
 NILAI_MUST_CHECK enum nilai_status nilai_journal_open(const void *data, size_t size,
                                                       struct nilai_journal_head *head,
                                                       struct nilai_wire *body,

@@ -21,7 +21,7 @@ struct nilai_narrow {
     double answers_sum, drift;
     struct nilai_followed ticket; /* zeros without one */
     uint32_t answers;
-    uint16_t codes; /* bit c: signal c is not 0 */
+    uint16_t codes;        /* bit c: signal c is not 0 */
     uint16_t ticket_count; /* 0 or 1 */
 };
 

@@ -27,7 +27,7 @@ struct nilai_partition_options {
     const struct nilai_model *model; /* prepared; outlives the partition */
     struct nilai_table_limits limits;
     int64_t erase_remember_ms;
-    bool feed; /* keep the list of touched customers for nilai_partition_take_touched */
+    bool feed;      /* keep the list of touched customers for nilai_partition_take_touched */
     bool journaled; /* tell of erasures among the effects, and keep the chunks' floors */
 };
 
@@ -39,7 +39,7 @@ struct nilai_restore;
 struct nilai_again {
     struct nilai_restore *restore; /* knows which customers hold the turn already */
     const uint64_t *still; /* as nilai_partition_still said then; NULL: it was not recorded */
-    bool frozen;           /* the settings are others now: what is published stays as the marks say */
+    bool frozen; /* the settings are others now: what is published stays as the marks say */
 };
 
 /* The events stay borrowed until the turn is done; their texts too. A turn may be worked off in
@@ -112,11 +112,12 @@ const struct nilai_table *nilai_partition_table(const struct nilai_partition *pa
 struct nilai_floors *nilai_partition_floors(struct nilai_partition *partition);
 
 /* For restore.c: a customer or a remembered erasure as an image holds it; the place (number) must
- * be free, the customer not known. `unload` takes one back. Then, once, `loaded`: the clock as it was
- * (-1: never set), and timers for everybody. Before it no turn begins. */
-NILAI_MUST_CHECK enum nilai_status
-nilai_partition_load(struct nilai_partition *partition, uint32_t number, struct nilai_text id,
-                     const struct nilai_customer *customer, const struct nilai_service *service);
+ * be free, the customer not known. `unload` takes one back. Then, once, `loaded`: the clock as it
+ * was (-1: never set), and timers for everybody. Before it no turn begins. */
+NILAI_MUST_CHECK enum nilai_status nilai_partition_load(struct nilai_partition *partition,
+                                                        uint32_t number, struct nilai_text id,
+                                                        const struct nilai_customer *customer,
+                                                        const struct nilai_service *service);
 NILAI_MUST_CHECK enum nilai_status nilai_partition_load_erasure(struct nilai_partition *partition,
                                                                 struct nilai_hash_wide hash,
                                                                 int64_t ts_ms, int64_t at_ms);
@@ -125,9 +126,9 @@ void nilai_partition_loaded(struct nilai_partition *partition, int64_t clock_ms)
 /* Puts a standing back to what was published. */
 void nilai_partition_adopt(struct nilai_partition *partition, uint32_t number, uint32_t seq,
                            struct nilai_standing standing);
-/* After turns that were applied frozen, before `turn`: everybody is looked at in the second after the
- * clock, but for those who come from an image of that turn or a later one: it was made after they
- * had been looked at. */
+/* After turns that were applied frozen, before `turn`: everybody is looked at in the second after
+ * the clock, but for those who come from an image of that turn or a later one: it was made after
+ * they had been looked at. */
 void nilai_partition_thaw(struct nilai_partition *partition, const struct nilai_restore *restore,
                           uint64_t turn);
 

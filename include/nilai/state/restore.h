@@ -89,9 +89,9 @@ void nilai_restore_end(struct nilai_restore *restore);
 /* Customers whose marks said something else than the replay. 0, unless the program is wrong. */
 uint64_t nilai_restore_differences(const struct nilai_restore *restore);
 
-/* For partition.c: whether a record is as an image of that turn, or of a later one, has it; whether an
- * event of `customer` (who has `number`, if `known`) in that turn is to be left out; that the record
- * was erased. */
+/* For partition.c: whether a record is as an image of that turn, or of a later one, has it; whether
+ * an event of `customer` (who has `number`, if `known`) in that turn is to be left out; that the
+ * record was erased. */
 bool nilai_restore_holds(const struct nilai_restore *restore, uint64_t turn, uint32_t number);
 bool nilai_restore_skips(const struct nilai_restore *restore, uint64_t turn, bool known,
                          uint32_t number, struct nilai_text customer);

@@ -15,8 +15,8 @@
 
 #include "nilai/state/floors.h"
 
-/* A build for tests may take the last chunk first: what comes back in a restore fills the first holes,
- * and so is imaged late. */
+/* A build for tests may take the last chunk first: what comes back in a restore fills the first
+ * holes, and so is imaged late. */
 #ifndef NILAI_ROUND_BACKWARDS
 #define NILAI_ROUND_BACKWARDS 0
 #endif
@@ -27,10 +27,10 @@ struct nilai_round {
     double ratio;
     int64_t max_ms;
     bool running;
-    bool changed;       /* something happened that no complete round covers */
-    int64_t mark;       /* where the log ended before the round began */
+    bool changed; /* something happened that no complete round covers */
+    int64_t mark; /* where the log ended before the round began */
     int64_t started_ms;
-    uint64_t next;      /* image of the round: chunks first */
+    uint64_t next; /* image of the round: chunks first */
     double debt_bytes;
 };
 

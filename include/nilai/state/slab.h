@@ -48,7 +48,7 @@ struct nilai_slab {
     uint32_t free_head; /* number + 1 of the record given back last; 0: none */
     uint64_t chunk_bytes;
     uint64_t touched_bytes; /* of all chunks in a row; whole pages */
-    bool restoring;     /* from the first take_at to relink: no number is in the list */
+    bool restoring;         /* from the first take_at to relink: no number is in the list */
 };
 
 /* NILAI_NO_MEMORY. `memory` outlives the slab. Nothing is mapped before the first taking. */

@@ -58,7 +58,8 @@ NILAI_MUST_CHECK enum nilai_status nilai_table_insert(struct nilai_table *table,
 /* Gives the record a service record, as nilai_service_init makes it, if it has none yet, and sees
  * to it that whatever is stored there next finds room: call it before every store that may bring
  * more signals or tickets. */
-NILAI_MUST_CHECK enum nilai_status nilai_table_add_service(struct nilai_table *table, uint32_t number);
+NILAI_MUST_CHECK enum nilai_status nilai_table_add_service(struct nilai_table *table,
+                                                           uint32_t number);
 
 /* The writer's view, to copy from, valid until the next store, erase or insert. The service record
  * is a copy already; false: it has none. */
@@ -76,8 +77,8 @@ void nilai_table_erase(struct nilai_table *table, uint32_t number);
 
 /* Filling the table from what was saved: puts a customer at exactly that number, which is free
  * (asserted), under an id that is not known (asserted), with these contents. Statuses as those of
- * insert, and then nothing has changed; a number beyond all memory is NILAI_FULL. `service` NULL: it
- * has none. In between everything works but insert (asserted); who is erased may be put anywhere
+ * insert, and then nothing has changed; a number beyond all memory is NILAI_FULL. `service` NULL:
+ * it has none. In between everything works but insert (asserted); who is erased may be put anywhere
  * again. */
 NILAI_MUST_CHECK enum nilai_status nilai_table_restore(struct nilai_table *table, uint32_t number,
                                                        uint64_t hash, struct nilai_text id,
@@ -98,11 +99,9 @@ void nilai_table_stats(const struct nilai_table *table, struct nilai_table_stats
 /* For any thread: copies one customer. NILAI_MISSING: not known. NILAI_BUSY: the writer
  * was faster too often; try again later. Unless the answer is NILAI_OK, and for `service`
  * unless `has_service`, what was written there means nothing. */
-NILAI_MUST_CHECK enum nilai_status nilai_table_read(const struct nilai_table *table,
-                                                    struct nilai_text id,
-                                                    struct nilai_customer *customer,
-                                                    struct nilai_service *service,
-                                                    bool *has_service);
+NILAI_MUST_CHECK enum nilai_status
+nilai_table_read(const struct nilai_table *table, struct nilai_text id,
+                 struct nilai_customer *customer, struct nilai_service *service, bool *has_service);
 
 /* Asserts everything that is always true; tests call it after steps. */
 void nilai_table_validate(const struct nilai_table *table);

@@ -20,7 +20,8 @@ struct nilai_timers *nilai_timers_create(void);
 void nilai_timers_destroy(struct nilai_timers *timers);
 
 /* Makes room for numbers below `numbers`. NILAI_NO_MEMORY. */
-NILAI_MUST_CHECK enum nilai_status nilai_timers_reserve(struct nilai_timers *timers, uint32_t numbers);
+NILAI_MUST_CHECK enum nilai_status nilai_timers_reserve(struct nilai_timers *timers,
+                                                        uint32_t numbers);
 
 /* Arms or moves the timer of `number` to `second`, at most the last of the year 9999; a second
  * at or before now is due at once. */
@@ -32,8 +33,8 @@ void nilai_timers_prefetch(const struct nilai_timers *timers, uint32_t number);
 /* INT64_MAX if it is not armed. */
 int64_t nilai_timers_armed_at(const struct nilai_timers *timers, uint32_t number);
 
-/* Moves now forward (never back) to `now_s` and takes one due timer (second <= now_s) out, which
- * is then not armed. NILAI_MISSING: none is due any more. NILAI_BUSY: many timers had to be moved to
+/* Moves now forward (never back) to `now_s` and takes one due timer (second <= now_s) out, which is
+ * then not armed. NILAI_MISSING: none is due any more. NILAI_BUSY: many timers had to be moved to
  * finer wheels, a bounded number was; call again. */
 NILAI_MUST_CHECK enum nilai_status nilai_timers_pop_due(struct nilai_timers *timers, int64_t now_s,
                                                         uint32_t *number);

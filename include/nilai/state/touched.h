@@ -17,7 +17,8 @@ struct nilai_touched {
 void nilai_touched_init(struct nilai_touched *touched);
 void nilai_touched_fini(struct nilai_touched *touched);
 
-NILAI_MUST_CHECK enum nilai_status nilai_touched_add(struct nilai_touched *touched, uint32_t number);
+NILAI_MUST_CHECK enum nilai_status nilai_touched_add(struct nilai_touched *touched,
+                                                     uint32_t number);
 void nilai_touched_remove(struct nilai_touched *touched, uint32_t number);
 
 /* Takes the lowest number at or after *from out and moves *from behind it; false: none. */

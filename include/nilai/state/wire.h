@@ -1,12 +1,12 @@
 /*
  * wire.h - numbers and texts as bytes, and back.
  *
- * Fixed numbers are little-endian; a number of variable length has 7 bits a byte, the lowest
- * first, and a high bit on all bytes but the last; a signed one is folded (0, -1, 1, -2, ...)
- * first. Words are 64-bit numbers of a record, most of them small or zero: one byte for each two of
- * them with how many bytes each has (the first in the low half), for all of them; then the bytes of
- * each, up to the last that is not zero. Writing goes to a buffer, whose first failure sticks; so does a reader's: what is taken
- * after it is zero, and the caller looks once, at the end.
+ * Fixed numbers are little-endian; a number of variable length has 7 bits a byte, the lowest first,
+ * and a high bit on all bytes but the last; a signed one is folded (0, -1, 1, -2, ...) first. Words
+ * are 64-bit numbers of a record, most of them small or zero: one byte for each two of them with
+ * how many bytes each has (the first in the low half), for all of them; then the bytes of each, up
+ * to the last that is not zero. Writing goes to a buffer, whose first failure sticks; so does a
+ * reader's: what is taken after it is zero, and the caller looks once, at the end.
  *
  * Thread: one a buffer or reader.
  */
