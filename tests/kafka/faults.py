@@ -7,8 +7,6 @@ there, without help; they end in order; and a reader with read_committed has see
 and each dead letter once.
 """
 
-import datetime
-import os
 import pathlib
 import signal
 import subprocess
@@ -17,13 +15,10 @@ import unittest
 
 from kafka import client, test_exactly_once, test_run
 from kafka.cluster import java
-from kafka.test_exactly_once import SEED, SESSION_S
+from kafka.test_exactly_once import NEXT_DAYS, SEED, SESSION_S
 from kafka.test_run import quiet_environment
 
 CATCH_UP_S = 120
-LOAD_S = 1200    # for so long a load has events; it is ended by us long before
-LOAD_DAYS = 4000 # what they tell of
-NEXT_DAYS = 400  # the next load of a scene begins so much later
 
 
 class LiveScene(test_run.Scene):
@@ -35,7 +30,6 @@ class LiveScene(test_run.Scene):
         self.settings["input.topics"] = self.inputs[0]
         self.state = self.settings["state.topic"]
         self.kept = {}
-        self.loads = 0
 
     def keep_input(self):
         """Remembers what is in the input now: it is about to be deleted."""
@@ -72,32 +66,6 @@ class Faults(test_exactly_once.ExactlyOnce):
         if len(self.kafka.nodes) > 1:
             time.sleep(1)  # one broker has heard of it; the others do so soon
         return scene
-
-    def start_load(self, scene, rate, *options, customers=60000):
-        """Live, until it is ended. Goes straight to the brokers: what it sends is sent once, in
-        order."""
-        return self.launch_load(scene, rate, rate * LOAD_S, customers, LOAD_DAYS, *options)
-
-    def launch_load(self, scene, rate, events, customers, days, *options):
-        begin = datetime.date(2010, 1, 1) + datetime.timedelta(days=NEXT_DAYS * scene.loads)
-        scene.loads += 1
-        log = open(os.path.join(self.directory, f"load-{len(self.logs)}.log"), "a+b")
-        self.logs.append(log)
-        self.addCleanup(log.close)
-        arguments = scene.arguments(kafka__bootstrap__servers=self.kafka.bootstrap)
-        load = subprocess.Popen(
-            [test_run.BINARY, "loadgen", *arguments, "--rate", str(rate), "--events", str(events),
-             "--customers", str(customers), "--seed", str(SEED % 1000 + scene.loads),
-             "--from", str(begin), "--span", f"{days}d",
-             "--late", "0.02", "--duplicate", "0.02", "--bad", "0.02", "--erase", "0.0005",
-             *options],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=quiet_environment())
-        self.addCleanup(lambda: (load.kill(), load.wait()))
-        return load
-
-    def end_load(self, load):
-        load.send_signal(signal.SIGTERM)
-        self.assertEqual(load.wait(60), 0, self.log_text())
 
     def fill_live(self, scene, events, customers=6000):
         """All the load at once, before anybody reads it."""
@@ -140,10 +108,6 @@ class Faults(test_exactly_once.ExactlyOnce):
     def check_alive(self):
         for name, process in self.processes.items():
             self.assertIsNone(process.poll(), f"{name} ended\n{self.log_text()}")
-
-    def ends(self, scene):
-        """How much there is in the input."""
-        return sum(client.end_offsets(self.kafka.bootstrap, scene.inputs[0]))
 
     def wait_for_everything(self, scene, patience_s=CATCH_UP_S):
         """The processes that are there do all that is left."""

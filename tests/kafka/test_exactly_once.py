@@ -4,10 +4,12 @@ Goal: a reader with read_committed sees what `nilai replay` says of the same eve
 twice and no dead letter twice, although processes are killed, stand still and come back.
 Method: two processes over a real Kafka; SIGKILL at random moments with a restart each; one
 process stands still for longer than its session, so that the other takes over, and comes back
-as a member of a group that has moved on. All events are there before the start and no topic is
-passed over, so that the order in which they are merged is the one defined.
+as a member of a group that has moved on. The order in which events are taken must not depend on
+when they are: load comes live into one topic, for as long as all this takes, or is there before
+the start, in three.
 """
 
+import datetime
 import os
 import random
 import signal
@@ -17,11 +19,14 @@ import unittest
 
 from confluent_kafka import KafkaException
 
-from kafka import test_run
+from kafka import client, test_run
 from kafka.test_run import PATIENCE_S, end, quiet_environment
 
 SEED = int(os.environ.get("NILAI_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
-EVENTS = 240000
+RATE = 4000
+LOAD_S = 1200    # for so long a load has events; it is ended by us long before
+LOAD_DAYS = 4000 # what they tell of
+NEXT_DAYS = 400  # the next load of a scene begins so much later
 BOTH, EITHER = 3, 2 # rounds in which both processes are killed, and one of them
 SESSION_S = 6
 LIVES = {
@@ -33,9 +38,6 @@ LIVES = {
     "commit__interval": "200ms",
     "delivery": "exactly-once",
 }
-# The library fetches so few messages and then rests for up to a second: the work must last until
-# all that is to happen has happened.
-SLOW = {"kafka__queued__min__messages": "60", "kafka__fetch__message__max__bytes": "4096"}
 
 
 class ExactlyOnce(test_run.Run):
@@ -65,8 +67,11 @@ class ExactlyOnce(test_run.Run):
         return self.processes[name]
 
     def kill(self, name):
+        self.assertIsNone(self.processes[name].poll(), self.log_text())
+        self.kill_if_alive(name)
+
+    def kill_if_alive(self, name):
         process = self.processes.pop(name)
-        self.assertIsNone(process.poll(), self.log_text())
         process.kill()
         process.wait()
         process.stdout.close()
@@ -116,24 +121,49 @@ class ExactlyOnce(test_run.Run):
             applied = self.check_published(scene, places)
         except AssertionError as error:
             raise AssertionError(f"seed {SEED}: {error}\n{self.log_text()}") from error
-        self.assertEqual(applied + len(places), EVENTS)
+        self.assertEqual(applied + len(places), self.ends(scene))
         self.check_committed_to_the_end(scene)
 
-    def fill(self, scene, partitions):
-        scene.create_inputs(partitions)
-        self.check_ended(scene.run(
-            "--events", str(EVENTS), "--customers", "9000", "--seed", str(SEED % 1000 + 1),
-            "--late", "0.02", "--duplicate", "0.02", "--bad", "0.02", command="loadgen",
-            kafka__batch__num__messages="30"))
+    def start_load(self, scene, rate, *options, customers=60000):
+        """Live, until it is ended. Goes straight to the brokers: what it sends is sent once, in
+        order."""
+        return self.launch_load(scene, rate, rate * LOAD_S, customers, LOAD_DAYS, *options)
+
+    def launch_load(self, scene, rate, events, customers, days, *options):
+        begin = datetime.date(2010, 1, 1) + datetime.timedelta(days=NEXT_DAYS * scene.loads)
+        scene.loads += 1
+        log = open(os.path.join(self.directory, f"load-{len(self.logs)}.log"), "a+b")
+        self.logs.append(log)
+        self.addCleanup(log.close)
+        arguments = scene.arguments(kafka__bootstrap__servers=self.kafka.bootstrap)
+        load = subprocess.Popen(
+            [test_run.BINARY, "loadgen", *arguments, "--rate", str(rate), "--events", str(events),
+             "--customers", str(customers), "--seed", str(SEED % 1000 + scene.loads),
+             "--from", str(begin), "--span", f"{days}d",
+             "--late", "0.02", "--duplicate", "0.02", "--bad", "0.02", "--erase", "0.0005",
+             *options],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=quiet_environment())
+        self.addCleanup(lambda: (load.kill(), load.wait()))
+        return load
+
+    def end_load(self, load):
+        load.send_signal(signal.SIGTERM)
+        self.assertEqual(load.wait(60), 0, self.log_text())
+
+    def ends(self, scene):
+        """How much there is in the input."""
+        return sum(sum(client.end_offsets(self.kafka.bootstrap, topic)) for topic in scene.inputs)
 
     # --- Claims -----------------------------------------------------------------------------
 
     def test_kills_and_a_zombie_leave_each_change_once(self):
         print(f"seed {SEED}", flush=True)
-        scene = self.scene("once")
-        self.fill(scene, self.random.choice((4, 6, 8)))
+        scene = self.scene("once", input__topics="once.purchases")
+        scene.inputs = scene.inputs[:1]
+        scene.create_inputs(self.random.choice((4, 6, 8)))
+        load = self.start_load(scene, RATE, customers=9000)
         for name in ("one", "two"):
-            self.launch(scene, name, **SLOW)
+            self.launch(scene, name)
         done = self.wait_for_progress(scene, above=0)
         # Somebody has just committed: whoever it was dies amid the next output. The last to be
         # killed is not the one that will stand still, so that this one is past rebuilding its
@@ -144,23 +174,39 @@ class ExactlyOnce(test_run.Run):
             for name in names:
                 self.kill(name)
             for name in names:
-                self.launch(scene, name, **SLOW)
+                self.launch(scene, name)
             done = self.wait_for_progress(scene, above=done)
 
-        left = EVENTS - self.committed_sum(scene)
-        # One stands still, mid-work if there is work; the other takes over and goes on.
+        # One stands still, mid-work; the other takes over and goes on.
+        before = self.committed_sum(scene)
         zombie = self.processes["one"]
         zombie.send_signal(signal.SIGSTOP)
         time.sleep(SESSION_S + 3)
         zombie.send_signal(signal.SIGCONT)
         time.sleep(2)
-        taken_over = left - EVENTS + self.committed_sum(scene)
+        taken_over = self.committed_sum(scene) - before
+        self.end_load(load)
         self.finish(scene)
         self.check_once(scene)
         aborted = sum(map(self.log_text().count, ("is aborted", "taken back")))
-        print(f"{left} events left when one stood still, {taken_over} done until it was back; "
-              f"{aborted} transactions taken back", flush=True)
+        print(f"{taken_over} events done while one stood still; {aborted} transactions taken back",
+              flush=True)
         self.assertGreater(taken_over, 0, "the other had nothing to do meanwhile")
+
+    def test_kills_amid_three_topics_leave_each_change_once(self):
+        print(f"seed {SEED}", flush=True)
+        scene = self.scene("three")
+        scene.create_inputs(self.random.choice((4, 6, 8)))
+        self.check_ended(scene.run(
+            "--events", "150000", "--customers", "6000", "--seed", str(SEED % 1000 + 1),
+            "--late", "0.02", "--duplicate", "0.02", "--bad", "0.02", command="loadgen"))
+        for _ in range(3):  # the first is always amid work; how many more are is a matter of speed
+            process = self.launch(scene, "one", "--exit-at-end")
+            self.wait_for_output(scene, process)
+            time.sleep(self.random.random() * 0.4)
+            self.kill_if_alive("one")
+        self.finish(scene)
+        self.check_once(scene)
 
 
 def load_tests(loader, _tests, _pattern):

@@ -58,6 +58,7 @@ class Scene:
         self.dead_letter = f"{name}.dead-letter"
         self.customers = f"{name}.customers"
         self.group = name
+        self.loads = 0
         self.settings = {
             "kafka.bootstrap.servers": bootstrap,
             "group": name,
