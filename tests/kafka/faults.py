@@ -15,8 +15,7 @@ import unittest
 
 from kafka import client, test_exactly_once, test_run
 from kafka.cluster import java
-from kafka.test_exactly_once import NEXT_DAYS, SEED, SESSION_S
-from kafka.test_run import quiet_environment
+from kafka.test_exactly_once import SEED, SESSION_S
 
 CATCH_UP_S = 120
 
@@ -25,9 +24,7 @@ class LiveScene(test_run.Scene):
     """A scene with one input topic, which may forget what the test has kept."""
 
     def __init__(self, bootstrap, name, **settings):
-        super().__init__(bootstrap, name, **settings)
-        self.inputs = self.inputs[:1]
-        self.settings["input.topics"] = self.inputs[0]
+        super().__init__(bootstrap, name, topics=1, **settings)
         self.state = self.settings["state.topic"]
         self.kept = {}
 
@@ -66,11 +63,6 @@ class Faults(test_exactly_once.ExactlyOnce):
         if len(self.kafka.nodes) > 1:
             time.sleep(1)  # one broker has heard of it; the others do so soon
         return scene
-
-    def fill_live(self, scene, events, customers=6000):
-        """All the load at once, before anybody reads it."""
-        load = self.launch_load(scene, 1e9, events, customers, NEXT_DAYS)
-        self.assertEqual(load.wait(120), 0, self.log_text())
 
     # --- What happens ------------------------------------------------------------------------
 
@@ -145,9 +137,6 @@ class Faults(test_exactly_once.ExactlyOnce):
         """A restore that contradicts what was published says so in the log."""
         for word in self.log_text().replace(",", " ").replace(";", " ").split("differences ")[1:]:
             self.assertEqual(word.split()[0], "0", self.log_text())
-
-    def taken_back(self):
-        return sum(map(self.log_text().count, ("is aborted", "taken back")))
 
 
 # What the bases claim has been checked where they are; whoever asks for a class here wants its own.

@@ -51,9 +51,9 @@ def end(process):
 class Scene:
     """Topics of one test, with names of their own so that one cluster serves all tests."""
 
-    def __init__(self, bootstrap, name, **settings):
+    def __init__(self, bootstrap, name, topics=3, **settings):
         self.bootstrap = bootstrap
-        self.inputs = [f"{name}.{topic}" for topic in ("purchases", "tickets", "surveys")]
+        self.inputs = [f"{name}.{topic}" for topic in ("purchases", "tickets", "surveys")][:topics]
         self.outputs = {topic: f"{name}.{topic}" for topic in OUTPUTS}
         self.dead_letter = f"{name}.dead-letter"
         self.customers = f"{name}.customers"
