@@ -54,6 +54,7 @@
 #include <string.h>
 
 #include "nilai/base/hash.h"
+#include "nilai/base/prefetch.h"
 #include "nilai/state/index.h"
 #include "nilai/state/narrow.h"
 #include "nilai/state/slab.h"
@@ -70,7 +71,6 @@ enum {
     RECORDS_MAX = INT32_MAX - (1 << 14), /* timers spare one bit of a number */
     READ_ATTEMPTS = 200,
     READ_SPINS = 64, /* pauses between two attempts; all together outlast a split */
-    LINE_BYTES = 64,
 };
 
 /* Every record is also seen as a row of words, which is how it is stored and copied. */
@@ -295,16 +295,6 @@ void nilai_table_prefetch_index(const struct nilai_table *table, uint64_t hash)
     nilai_index_prefetch(table->index, hash);
 }
 
-/* To gcc, a function that only prefetches has no effect, so that a call of it may be left out; what
- * is volatile has one. */
-static void prefetch_lines(const void *from, size_t size)
-{
-    for (size_t i = 0; i < size; i += LINE_BYTES)
-        __builtin_prefetch((const char *)from + i);
-    __builtin_prefetch((const char *)from + size - 1);
-    __asm__ volatile("");
-}
-
 bool nilai_table_prefetch_record(const struct nilai_table *table, uint64_t hash, uint32_t *number)
 {
     struct nilai_index_cursor cursor;
@@ -318,14 +308,14 @@ bool nilai_table_prefetch_record(const struct nilai_table *table, uint64_t hash,
 
 void nilai_table_prefetch_number(const struct nilai_table *table, uint32_t number)
 {
-    prefetch_lines(record_at(table, number), sizeof(struct record));
+    nilai_prefetch(record_at(table, number), sizeof(struct record));
 }
 
 void nilai_table_prefetch_service(const struct nilai_table *table, uint32_t number)
 {
     uint32_t service = head_service(record_at(table, number)->head);
     if (service != 0)
-        prefetch_lines(service_at(table, service), service_bytes(service));
+        nilai_prefetch(service_at(table, service), service_bytes(service));
 }
 
 bool nilai_table_is(const struct nilai_table *table, uint32_t number, struct nilai_text id)

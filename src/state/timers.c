@@ -26,6 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nilai/base/prefetch.h"
+
 #define SECOND_MAX INT64_C(253402300799) /* the last of the year 9999 */
 
 enum {
@@ -332,10 +334,7 @@ void nilai_timers_cancel(struct nilai_timers *timers, uint32_t number)
 
 void nilai_timers_prefetch(const struct nilai_timers *timers, uint32_t number)
 {
-    const struct link *link = link_of(timers, number);
-    __builtin_prefetch(link);
-    __builtin_prefetch((const char *)(link + 1) - 1);
-    __asm__ volatile(""); /* else gcc may leave out calls of what has no effect */
+    nilai_prefetch(link_of(timers, number), sizeof(struct link));
 }
 
 int64_t nilai_timers_armed_at(const struct nilai_timers *timers, uint32_t number)
