@@ -21,6 +21,7 @@ enum {
     FILE_BUFFER = 1024 * 1024,
     LOOK_AROUND_EVENTS = 1024, /* progress and acknowledgements are served each so many events */
     PAUSE_MS_MAX = 50,         /* so that a signal is noticed soon */
+    PAUSE_NS_MIN = 500000,     /* going to sleep and waking up costs more than sending an event */
     BEHIND_MS = 10,            /* later than that counts as behind schedule */
     CONNECT_TIMEOUT_MS = 30000,
 };
@@ -361,6 +362,8 @@ static int pause_until(struct loadgen *loadgen, uint64_t due_ns)
             return fail_to_write(loadgen, "out");
         if (wait_ns > PAUSE_MS_MAX * 1000000u)
             wait_ns = PAUSE_MS_MAX * 1000000u;
+        if (wait_ns < PAUSE_NS_MIN)
+            wait_ns = PAUSE_NS_MIN;
         const struct timespec wait = {.tv_nsec = (long)wait_ns};
         nanosleep(&wait, NULL);
     }
