@@ -61,8 +61,7 @@ class Run:
         """What loadgen says; without a rate everything is due at once."""
         wanted = ["--customers", self.options.customers, "--events", self.events,
                   "--seed", self.options.seed] + (["--rate", rate] if rate else [])
-        settings = input_settings(self.brokers, self.name) | {"kafka.linger.ms": "1"}
-        return programs.loadgen(settings, *wanted)
+        return programs.loadgen(input_settings(self.brokers, self.name), *wanted)
 
     def service_report(self, loaded):
         """The service ends by itself when it has processed everything."""

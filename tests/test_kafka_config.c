@@ -143,6 +143,13 @@ TEST(each_role_gets_what_concerns_it)
     check_holds(config, "client.id", "nilai");
     nilai_kafka_config_destroy(config);
 
+    CHECK_EQ(nilai_kafka_config_create(NILAI_KAFKA_FEEDER, properties, count - 2, NULL, 0, &config,
+                                       &error), NILAI_OK);
+    check_holds(config, "compression.codec", "none");
+    check_holds(config, "max.in.flight.requests.per.connection", "1");
+    check_holds(config, "enable.idempotence", "true");
+    nilai_kafka_config_destroy(config);
+
     CHECK_EQ(nilai_kafka_config_create(NILAI_KAFKA_ADMIN, properties, count, NULL, 0, &config,
                                        &error), NILAI_OK);
     check_holds(config, "fetch.wait.max.ms", "500");

@@ -215,7 +215,7 @@ TEST(the_journal_comes_between_output_and_offsets)
     for (int polls = 0; state == 0; polls++) {
         CHECK(polls < 100);
         CHECK_EQ(poll_once(&scene), NILAI_COMMIT_RUNNING);
-        CHECK_EQ(poll_once(&scene), NILAI_COMMIT_RUNNING); /* it may linger for 5 ms */
+        CHECK_EQ(poll_once(&scene), NILAI_COMMIT_RUNNING); /* it may linger for 1 ms */
         state = written(&scene, "state", 2);
     }
     CHECK_EQ(committed(&scene), 5);

@@ -9,7 +9,9 @@ static const struct nilai_kafka_fixed preferences[] = {
     {"queue.buffering.max.kbytes", "65536"},
     {"queue.buffering.max.messages", "200000"},
     {"message.max.bytes", "67108864"}, /* the brokers' own limits decide */
-    {"linger.ms", "5"},
+    /* A transaction registers its partitions first, which takes longer: all of a commit is there
+     * by then. */
+    {"linger.ms", "1"},
     /* The brokers turn a transaction away for as long as they close the one before:
      * milliseconds. */
     {"retry.backoff.ms", "10"},
