@@ -16,8 +16,7 @@ import unittest
 from kafka import client, test_exactly_once, test_run
 from kafka.cluster import java
 from kafka.test_exactly_once import SEED, SESSION_S
-
-CATCH_UP_S = 120
+from kafka.test_run import PATIENCE_S
 
 
 class LiveScene(test_run.Scene):
@@ -73,7 +72,7 @@ class Faults(test_exactly_once.ExactlyOnce):
     def terminate(self, name):
         process = self.processes.pop(name)
         process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.wait(60), 0, self.log_text())
+        self.assertEqual(process.wait(PATIENCE_S), 0, self.log_text())
         process.stdout.close()
 
     def freeze(self, name):
@@ -92,7 +91,7 @@ class Faults(test_exactly_once.ExactlyOnce):
         done = subprocess.run(
             java(64) + ["kafka.admin.ConfigCommand", "--bootstrap-server", self.kafka.bootstrap,
                         "--alter", *change, "--entity-type", "clients", "--entity-default"],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S, check=False)
         self.assertEqual(done.returncode, 0, done)
 
     # --- What must be ------------------------------------------------------------------------
@@ -101,7 +100,7 @@ class Faults(test_exactly_once.ExactlyOnce):
         for name, process in self.processes.items():
             self.assertIsNone(process.poll(), f"{name} ended\n{self.log_text()}")
 
-    def wait_for_everything(self, scene, patience_s=CATCH_UP_S):
+    def wait_for_everything(self, scene, patience_s=PATIENCE_S):
         """The processes that are there do all that is left."""
         end = self.ends(scene)
         deadline = time.monotonic() + patience_s
@@ -111,7 +110,7 @@ class Faults(test_exactly_once.ExactlyOnce):
                 self.fail(f"{done} of {end} events done after {patience_s} s\n{self.log_text()}")
             time.sleep(0.1)
 
-    def settle(self, scene, patience_s=CATCH_UP_S):
+    def settle(self, scene, patience_s=PATIENCE_S):
         """Everything is processed, everybody ends in order, and all that is written can be read."""
         self.wait_for_everything(scene, patience_s)
         for name in list(self.processes):

@@ -47,6 +47,7 @@ class ExactlyOnce(test_run.Run):
         super().setUp()
         self.random = random.Random(SEED)
         self.processes = {}
+        self.loads = []  # those that run
         self.logs = []
 
     def tearDown(self):
@@ -86,11 +87,13 @@ class ExactlyOnce(test_run.Run):
     def wait_for_progress(self, scene, above=None):
         """Until somebody has committed; returns how much is committed."""
         before = self.committed_sum(scene) if above is None else above
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             done = self.committed_sum(scene)
             if done > before:
                 return done
+            for load in self.loads:
+                self.assertIsNone(load.poll(), "the load has ended by itself\n" + self.log_text())
             time.sleep(0.05)
         self.fail(f"nobody commits above {before}\n" + self.log_text())
 
@@ -108,7 +111,7 @@ class ExactlyOnce(test_run.Run):
         for process in self.processes.values():
             process.send_signal(signal.SIGTERM)
         for process in self.processes.values():
-            self.assertEqual(process.wait(60), 0, self.log_text())
+            self.assertEqual(process.wait(PATIENCE_S), 0, self.log_text())
         process = self.launch(scene, "last", "--exit-at-end")
         self.assertEqual(process.wait(PATIENCE_S), 0, self.log_text())
 
@@ -127,7 +130,9 @@ class ExactlyOnce(test_run.Run):
     def start_load(self, scene, rate, *options, customers=60000):
         """Live, until it is ended. Goes straight to the brokers: what it sends is sent once, in
         order."""
-        return self.launch_load(scene, rate, rate * LOAD_S, customers, LOAD_DAYS, *options)
+        load = self.launch_load(scene, rate, rate * LOAD_S, customers, LOAD_DAYS, *options)
+        self.loads.append(load)
+        return load
 
     def launch_load(self, scene, rate, events, customers, days, *options):
         begin = datetime.date(2010, 1, 1) + datetime.timedelta(days=NEXT_DAYS * scene.loads)
@@ -149,11 +154,12 @@ class ExactlyOnce(test_run.Run):
     def fill_live(self, scene, events, customers=6000):
         """All the load at once, before anybody reads it."""
         load = self.launch_load(scene, 1e9, events, customers, NEXT_DAYS)
-        self.assertEqual(load.wait(120), 0, self.log_text())
+        self.assertEqual(load.wait(PATIENCE_S), 0, self.log_text())
 
     def end_load(self, load):
+        self.loads.remove(load)
         load.send_signal(signal.SIGTERM)
-        self.assertEqual(load.wait(60), 0, self.log_text())
+        self.assertEqual(load.wait(PATIENCE_S), 0, self.log_text())
 
     def ends(self, scene):
         """How much there is in the input."""

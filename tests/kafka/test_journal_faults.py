@@ -16,7 +16,7 @@ from kafka import client
 from kafka.client import Message
 from kafka.cluster import Cluster
 from kafka.faults import Faults
-from kafka.test_run import pack
+from kafka.test_run import PATIENCE_S, pack
 
 RATE = 3000
 PARTITIONS = 4
@@ -45,7 +45,7 @@ class Journal(Faults):
         self.end_load(load)
         self.wait_for_everything(scene)
 
-    def wait_for_rest(self, scene, patience_s=60):
+    def wait_for_rest(self, scene, patience_s=PATIENCE_S):
         """Until nobody writes to the journals any more: the last round is complete."""
         deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline:
@@ -67,7 +67,7 @@ class Journal(Faults):
         """A start ends with 78, says these words, and writes nothing."""
         before = self.outputs(scene), client.end_offsets(self.kafka.bootstrap, scene.state)
         process = self.launch(scene, "refused", **settings)
-        code = process.wait(60)
+        code = process.wait(PATIENCE_S)
         self.processes.pop("refused").stdout.close()
         process.stderr.seek(0)
         text = process.stderr.read().decode()
@@ -218,7 +218,7 @@ class Journal(Faults):
         self.assertEqual(self.files_hold(scene.state, person), 0)
         self.check_all_once(scene)
 
-    def wait_until(self, holds, otherwise, patience_s=60):
+    def wait_until(self, holds, otherwise, patience_s=PATIENCE_S):
         deadline = time.monotonic() + patience_s
         while not holds():
             self.check_alive()

@@ -327,7 +327,7 @@ class Run(unittest.TestCase):
 
     def wait_for_log(self, process, pattern):
         """Reads the log until a line matches."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         seen = []
         while time.monotonic() < deadline:
             line = process.stderr.readline().decode()
@@ -344,7 +344,7 @@ class Run(unittest.TestCase):
         try:
             self.wait_for_log(process, r"lag 0, partitions 2 \(replaying 0\)")
             process.send_signal(signal.SIGTERM)
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=PATIENCE_S)
         finally:
             end(process)
         self.assertEqual(process.returncode, 0, err.decode())
@@ -414,7 +414,7 @@ class Run(unittest.TestCase):
     def wait_for_output(self, scene, process):
         """Until the group has moved: offsets were committed, and more than before."""
         before = self.committed_sum(scene)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline and process.poll() is None:
             if self.committed_sum(scene) > before:
                 return
@@ -432,11 +432,11 @@ class Run(unittest.TestCase):
             self.wait_for_log(first, r"partitions 2 \(replaying 0\)")
             second = scene.start()
             try:
-                _, err = first.communicate(timeout=60)
+                _, err = first.communicate(timeout=PATIENCE_S)
                 self.assertEqual(first.returncode, 78, err.decode())
                 self.assertIn("instance", err.decode())
                 second.send_signal(signal.SIGTERM)
-                _, err = second.communicate(timeout=60)
+                _, err = second.communicate(timeout=PATIENCE_S)
                 self.assertEqual(second.returncode, 0, err.decode())
             finally:
                 end(second)
