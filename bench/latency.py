@@ -12,6 +12,9 @@ follows, which is not measured: in its first minute a virtual machine compiles, 
 all share, and a broker that is in use is past that. Each rate then runs with each commit interval,
 exactly once. The first seconds of a run are not counted. Every run is
 checked: the reader has seen exactly as many changes as the service says, of all events.
+
+What the broker takes for a transaction that nobody thinks about is told, too: a bare producer's, of
+a size like the service's at 10,000 events a second, with nothing else at work.
 """
 
 import argparse
@@ -20,8 +23,9 @@ import subprocess
 import sys
 
 import programs
-from programs import (PROGRAMS, RESULTS, RealBrokers, Wrong, check, describe, finish, input_settings,
-                      input_topics, log, output_topics, run_settings, save, sets, start, stop)
+from programs import (PROGRAMS, RESULTS, RealBrokers, Wrong, call, check, describe, finish,
+                      input_settings, input_topics, log, output_topics, run_settings, save, sets,
+                      start, stop)
 
 POINTS = ("p50", "p90", "p99", "p999")
 
@@ -97,6 +101,24 @@ def warm_up(brokers, options, most):
         run.service_report(run.load(round(rate)))
 
 
+def bare_transactions(brokers, options, interval):
+    """The floor: transactions of as many partitions, and nothing else at work."""
+    name = f"bare-{interval}"
+    topics = [*input_topics(name), *output_topics(name), f"{name}.state"]
+    brokers.create(topics, options.partitions)
+    answer = call("bench_transaction", "--interval", interval,
+                  "--transactions", max(10, int(options.seconds * 1000 / interval / 3)),
+                  settings=run_settings(brokers, name, name))
+    brokers.delete(topics)
+    log(bare_line(interval, answer))
+    return {"commit_interval_ms": interval} | answer
+
+
+def bare_line(interval, answer):
+    return (f"a bare transaction each {interval} ms: "
+            + ", ".join(f"{point} {answer[f'{point}_ms']:.1f} ms" for point in POINTS[:3]))
+
+
 def measure(brokers, options, number, rate, interval):
     events = int(rate * (options.warm_up + options.seconds))
     with Run(brokers, options, number, events, interval) as run:
@@ -139,6 +161,8 @@ def run_all(options):
         rates = [*options.rates] + ([round(most * options.share)] if options.share else [])
         number = 0
         warm_up(brokers, options, most)
+        result["bare_transactions"] = [bare_transactions(brokers, options, interval)
+                                       for interval in options.intervals]
         for rate in rates:
             for interval in options.intervals:
                 result["runs"].append(measure(brokers, options, number, rate, interval))
@@ -148,6 +172,9 @@ def run_all(options):
     print(f"capacity {most:,.0f} events/s; {options.customers:,} customers, "
           f"3 x {options.partitions} partitions, workers: {options.workers}, exactly once")
     print_table(result["runs"])
+    print()
+    for bare in result["bare_transactions"]:
+        print(bare_line(bare["commit_interval_ms"], bare))
     print(f"\n{options.out / 'latency.json'} has all of it")
 
 

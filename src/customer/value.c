@@ -342,10 +342,11 @@ int64_t nilai_value_next_fall(const struct nilai_model *model,
 }
 
 /*
- * How long clv_365 surely stays above. With l = ln(R + D), the expectation of who is alive falls by
- * no more than l rises, for it is concave in T / (R + D). P(alive) = 1 / (1 + odds), odds ~ e^(s l),
- * and so ln P(alive) falls by s * odds / (1 + odds) times that, which is most at the end: s for ever,
- * less before a limit that is near. What l rises by until then, and what odds grow by, is taken from
+ * How long clv_365 surely stays above. With l = ln(R + D), the expectation of who is alive falls
+ * by no more than l rises, for it is concave in T / (R + D). P(alive) = 1 / (1 + odds), with odds
+ * ~ e^(s l), and so ln P(alive) falls by s * odds / (1 + odds) times that, which is most at the
+ * end: s for ever, less before a limit that is near. What l rises by until then, and what odds
+ * grow by, is taken from
  *
  *     ln(1 + y) <= y (6 + y) / (6 + 4 y)     the slopes differ by 4 y^3 / ((6 + 4 y)^2 (1 + y))
  *     e^t <= (2 + t) / (2 - t), 0 <= t < 2   its logarithm is 2 artanh(t / 2)

@@ -5,8 +5,10 @@
  *              for each customer, numbers ascending:
  *                number within the chunk 1 | flags 1: 1 has a service record
  *                id: length 1, bytes
- *                struct nilai_customer as 36 words, then struct nilai_service as 30, if there is one
- *   erasures   bucket var | turn var | more 1: 1 if the next record goes on with the bucket | count var
+ *                struct nilai_customer as 36 words, then struct nilai_service as 30, if there is
+ *                one
+ *   erasures   bucket var | turn var | more 1: 1 if the next record goes on with the bucket
+ *              count var
  *              for each: hash low 8, high 8 | ts int | clock at the erasure int
  *
  * Two fifths of what lies in memory are left without the zeros of words. A real compressor leaves a

@@ -5,10 +5,10 @@
 
 enum {
     PAGE_BYTES = 4096,
-    /* Small pages, though huge ones would spare walks of the page table: what is fetched ahead does not
-     * wait for those, and one huge page is some milliseconds to touch on a machine of the cloud.
-     * How far touching runs ahead of taking. Each taking touches up to one page, which holds
-     * many records, so the distance is regained quickly and a burst finds it there. */
+    /* Small pages, though huge ones would spare walks of the page table: what is fetched ahead
+     * does not wait for those, and one huge page is some milliseconds to touch on a machine of the
+     * cloud. How far touching runs ahead of taking: each taking touches up to one page, which
+     * holds many records, so the distance is regained quickly and a burst finds it there. */
     AHEAD_BYTES = 64 * PAGE_BYTES,
 };
 

@@ -27,9 +27,9 @@ enum nilai_counter {
     NILAI_COUNTER_REPLAYING,  /* of those, still rebuilding their state */
     NILAI_COUNTER_JOURNAL_BYTES,
     NILAI_COUNTER_RESTORED_BYTES, /* of images */
-    NILAI_COUNTER_RETENTION_NEAR, /* partitions whose input is deleted close to what a restore needs */
-    NILAI_COUNTER_DIFFERENCES, /* customers whom a restore found otherwise than they were published */
-    NILAI_COUNTER_LAG,         /* messages not yet applied */
+    NILAI_COUNTER_RETENTION_NEAR, /* partitions whose input is deleted close to what is needed */
+    NILAI_COUNTER_DIFFERENCES,    /* customers restored otherwise than they were published */
+    NILAI_COUNTER_LAG,            /* messages not yet applied */
     NILAI_COUNTER_BAD,         /* + enum nilai_reject_class: dead letters by class */
     NILAI_COUNTERS = NILAI_COUNTER_BAD + NILAI_REJECT_CLASSES,
 };
