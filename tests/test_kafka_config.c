@@ -138,9 +138,23 @@ TEST(each_role_gets_what_concerns_it)
                                        &error), NILAI_OK);
     check_holds(config, "fetch.wait.max.ms", "500");
     check_holds(config, "linger.ms", "33");
+    check_holds(config, "max.in.flight.requests.per.connection", "1");
     check_holds(config, "compression.codec", "zstd");
     check_holds(config, "enable.idempotence", "true");
     check_holds(config, "client.id", "nilai");
+    nilai_kafka_config_destroy(config);
+
+    const struct nilai_kafka_property aliases[] = {
+        given("bootstrap.servers", "a:1"), given("queue.buffering.max.ms", "44"),
+        given("max.in.flight", "3"),
+    };
+    CHECK_EQ(nilai_kafka_config_create(NILAI_KAFKA_TRANSACTIONS, aliases,
+                                       NILAI_ARRAY_LEN(aliases), NULL, 0, &config, &error),
+             NILAI_OK);
+    check_holds(config, "linger.ms", "44");
+    check_holds(config, "max.in.flight.requests.per.connection", "3");
+    check_holds(config, "retry.backoff.ms", "10");
+    check_holds(config, "enable.idempotence", "true");
     nilai_kafka_config_destroy(config);
 
     CHECK_EQ(nilai_kafka_config_create(NILAI_KAFKA_FEEDER, properties, count - 2, NULL, 0, &config,

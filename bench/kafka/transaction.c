@@ -62,14 +62,13 @@ static void must(rd_kafka_error_t *error, const char *what)
 
 static void open_producer(struct bare *bare)
 {
-    static const struct nilai_kafka_fixed fixed[] = {
-        {"transactional.id", "bare"}, {"linger.ms", "1"}, {"retry.backoff.ms", "10"}};
+    static const struct nilai_kafka_fixed fixed[] = {{"transactional.id", "bare"}};
     const char *const names[TOPICS] = {config.churn_risk_topic, config.value_segment_topic,
                                        config.state_topic};
     rd_kafka_conf_t *settings;
     struct nilai_error error;
     char text[256];
-    if (nilai_kafka_config_create(NILAI_KAFKA_PRODUCER, config.kafka, config.kafka_count, fixed,
+    if (nilai_kafka_config_create(NILAI_KAFKA_TRANSACTIONS, config.kafka, config.kafka_count, fixed,
                                   NILAI_ARRAY_LEN(fixed), &settings, &error)
         != NILAI_OK)
         bench_fail("%s", error.text);

@@ -78,6 +78,7 @@ static const char *topic_advice(enum nilai_kafka_role role)
     switch (role) {
     case NILAI_KAFKA_CONSUMER: return "; the right READ on the topic is missing";
     case NILAI_KAFKA_PRODUCER:
+    case NILAI_KAFKA_TRANSACTIONS:
     case NILAI_KAFKA_FEEDER: return "; the right WRITE on the topic is missing";
     case NILAI_KAFKA_ADMIN: break;
     }

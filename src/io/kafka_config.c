@@ -241,14 +241,33 @@ static const struct nilai_kafka_fixed preferred_consumer[] = {
     {"fetch.wait.max.ms", "100"},
     {"client.id", "nilai"},
 };
+/* What of a worker's output may wait in the library has a limit; how large a message may be, the
+ * brokers decide. With more than one request under way the library up to 2.3 may give up for good
+ * when a leader changes (its #4438), and a partition that has five messages under way and others
+ * waiting keeps a core busy. */
 static const struct nilai_kafka_fixed preferred_producer[] = {
+    {"queue.buffering.max.kbytes", "65536"},
+    {"queue.buffering.max.messages", "200000"},
+    {"message.max.bytes", "67108864"},
+    {"max.in.flight.requests.per.connection", "1"},
+    {"linger.ms", "1"},
+    {"compression.codec", "lz4"},
+    {"client.id", "nilai"},
+};
+/* A transaction registers its partitions first, which takes longer than its output lingers: all of
+ * a commit is there by then. The brokers turn it away for as long as they close the one before:
+ * milliseconds. What would be the end of another producer only aborts it. */
+static const struct nilai_kafka_fixed preferred_transactions[] = {
+    {"queue.buffering.max.kbytes", "65536"},
+    {"queue.buffering.max.messages", "200000"},
+    {"message.max.bytes", "67108864"},
+    {"linger.ms", "1"},
+    {"retry.backoff.ms", "10"},
     {"compression.codec", "lz4"},
     {"client.id", "nilai"},
 };
 /* Compression takes more than half as long as all the rest of the way. What is under way fits the
- * processor's cache: a queue of 100,000 costs a tenth more. With more than one request under way
- * the library up to 2.3 may give up for good when a leader changes (its #4438), and a partition
- * that has five messages under way and others waiting keeps a core busy. */
+ * processor's cache: a queue of 100,000 costs a tenth more. */
 static const struct nilai_kafka_fixed preferred_feeder[] = {
     {"compression.codec", "none"},
     {"queue.buffering.max.messages", "20000"},
@@ -289,6 +308,7 @@ static const struct {
 } roles[] = {
     [NILAI_KAFKA_CONSUMER] = {PAIRS(preferred_consumer), PAIRS(demanded_consumer)},
     [NILAI_KAFKA_PRODUCER] = {PAIRS(preferred_producer), PAIRS(demanded_producer)},
+    [NILAI_KAFKA_TRANSACTIONS] = {PAIRS(preferred_transactions), PAIRS(demanded_producer)},
     [NILAI_KAFKA_FEEDER] = {PAIRS(preferred_feeder), PAIRS(demanded_producer)},
     [NILAI_KAFKA_ADMIN] = {PAIRS(preferred_admin), PAIRS(demanded_admin)},
 };
@@ -302,6 +322,7 @@ static bool concerns(enum nilai_kafka_role role, const char *name)
     switch (role) {
     case NILAI_KAFKA_CONSUMER: return entry->consumer;
     case NILAI_KAFKA_PRODUCER:
+    case NILAI_KAFKA_TRANSACTIONS:
     case NILAI_KAFKA_FEEDER: return entry->producer;
     case NILAI_KAFKA_ADMIN: break;
     }

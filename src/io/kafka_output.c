@@ -4,40 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What of a worker's output may wait in the library, unless the user says otherwise. */
-static const struct nilai_kafka_fixed preferences[] = {
-    {"queue.buffering.max.kbytes", "65536"},
-    {"queue.buffering.max.messages", "200000"},
-    {"message.max.bytes", "67108864"}, /* the brokers' own limits decide */
-    /* A transaction registers its partitions first, which takes longer: all of a commit is there
-     * by then. */
-    {"linger.ms", "1"},
-    /* The brokers turn a transaction away for as long as they close the one before:
-     * milliseconds. */
-    {"retry.backoff.ms", "10"},
-};
-
-enum { FIXED_MAX = 8 };
-
-enum nilai_status nilai_kafka_output_configure(const struct nilai_kafka_sink_options *options,
-                                               const struct nilai_kafka_fixed *fixed,
-                                               size_t fixed_count, rd_kafka_conf_t **config,
-                                               struct nilai_error *error)
-{
-    struct nilai_kafka_fixed all[FIXED_MAX];
-    size_t count = 0;
-    NILAI_ASSERT(NILAI_ARRAY_LEN(preferences) + fixed_count <= FIXED_MAX);
-    for (size_t index = 0; index < NILAI_ARRAY_LEN(preferences); index++) {
-        if (!nilai_kafka_client_is_given(options->kafka, options->kafka_count,
-                                         preferences[index].name))
-            all[count++] = preferences[index];
-    }
-    for (size_t index = 0; index < fixed_count; index++)
-        all[count++] = fixed[index];
-    return nilai_kafka_config_create(NILAI_KAFKA_PRODUCER, options->kafka, options->kafka_count,
-                                     all, count, config, error);
-}
-
 /* NULL: the producer's. Images have no zeros left: to compress them takes longer than to make them,
  * and saves a fifth. */
 static rd_kafka_topic_conf_t *topic_settings(rd_kafka_t *producer, size_t topic)

@@ -10,12 +10,6 @@
 #include "kafka_client.h"
 #include "nilai/io/kafka_sink.h"
 
-/* The properties that all sinks prefer, where the user says nothing else; then `fixed`. */
-NILAI_MUST_CHECK enum nilai_status
-nilai_kafka_output_configure(const struct nilai_kafka_sink_options *options,
-                             const struct nilai_kafka_fixed *fixed, size_t fixed_count,
-                             rd_kafka_conf_t **config, struct nilai_error *error);
-
 NILAI_MUST_CHECK enum nilai_status
 nilai_kafka_output_open(rd_kafka_t *producer, const struct nilai_kafka_sink_options *options,
                         rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS],

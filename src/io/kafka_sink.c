@@ -412,9 +412,11 @@ enum nilai_status nilai_kafka_sink_create(const struct nilai_kafka_sink_options 
         return nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     created->base.ops = &kafka_sink_ops;
     created->options = *options;
-    enum nilai_status status = options->topics[NILAI_OUTPUT_STATE] == NULL || create_boxes(created)
-                                   ? nilai_kafka_output_configure(options, NULL, 0, &config, error)
-                                   : nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
+    enum nilai_status status =
+        options->topics[NILAI_OUTPUT_STATE] == NULL || create_boxes(created)
+            ? nilai_kafka_config_create(NILAI_KAFKA_PRODUCER, options->kafka, options->kafka_count,
+                                        NULL, 0, &config, error)
+            : nilai_error_set(error, NILAI_NO_MEMORY, "out of memory");
     if (status == NILAI_OK) {
         rd_kafka_conf_set_opaque(config, created);
         rd_kafka_conf_set_dr_msg_cb(config, on_delivery);

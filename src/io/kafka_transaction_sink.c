@@ -199,8 +199,9 @@ static enum nilai_status create_producer(struct transaction_sink *sink, struct n
     };
     bool given = nilai_kafka_client_is_given(sink->options.kafka, sink->options.kafka_count,
                                              "transaction.timeout.ms");
-    enum nilai_status status = nilai_kafka_output_configure(
-        &sink->options, fixed, NILAI_ARRAY_LEN(fixed) - given, &config, error);
+    enum nilai_status status = nilai_kafka_config_create(
+        NILAI_KAFKA_TRANSACTIONS, sink->options.kafka, sink->options.kafka_count, fixed,
+        NILAI_ARRAY_LEN(fixed) - given, &config, error);
     if (status != NILAI_OK)
         return status;
     if (nilai_kafka_config_get(config, "transaction.timeout.ms", timeout, sizeof timeout))

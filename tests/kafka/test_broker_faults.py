@@ -34,16 +34,30 @@ class Brokers(Faults):
         """The broker that keeps the transactions of this id."""
         return self.leader("__transaction_state", java_hash(transactional_id) % 4)
 
+    def group_coordinator(self, group):
+        return self.leader("__consumer_offsets", java_hash(group) % 4)
+
     def test_brokers_die_and_come_back_one_after_the_other(self):
         scene = self.live_scene("brokers")
+        self.kill_brokers(scene, [lambda: self.coordinator("brokers-one-0"),
+                                  lambda: self.leader(scene.inputs[0], 0),
+                                  lambda: self.group_coordinator("brokers"),
+                                  lambda: self.leader(scene.state, self.random.randrange(8))])
+        self.check_all_once(scene)
+
+    def test_brokers_die_and_none_is_missing_at_least_once(self):
+        scene = self.live_scene("least", delivery="at-least-once")
+        outputs = list(scene.outputs.values())
+        self.kill_brokers(scene, [lambda: self.leader(outputs[0], self.random.randrange(8)),
+                                  lambda: self.leader(outputs[1], self.random.randrange(8)),
+                                  lambda: self.group_coordinator("least")])
+        self.check_all_once(scene, repeated=True)
+
+    def kill_brokers(self, scene, victims):
         load = self.start_load(scene, RATE)
         for name in ("one", "two"):
             self.launch(scene, name)
         self.wait_for_progress(scene)
-        victims = [lambda: self.coordinator("brokers-one-0"),
-                   lambda: self.leader(scene.inputs[0], 0),
-                   lambda: self.leader("__consumer_offsets", java_hash("brokers") % 4),
-                   lambda: self.leader(scene.state, self.random.randrange(8))]
         self.random.shuffle(victims)
         for victim in victims:
             number = victim()
@@ -54,7 +68,6 @@ class Brokers(Faults):
             self.wait_for_progress(scene)
         self.end_load(load)
         self.settle(scene)
-        self.check_all_once(scene)
 
 
 def java_hash(text):

@@ -33,8 +33,9 @@ struct nilai_kafka_fixed {
 enum nilai_kafka_role {
     NILAI_KAFKA_CONSUMER,
     NILAI_KAFKA_PRODUCER,
-    NILAI_KAFKA_FEEDER, /* a producer that only fills topics, as fast as it can */
-    NILAI_KAFKA_ADMIN,  /* neither reads nor writes messages */
+    NILAI_KAFKA_TRANSACTIONS, /* a producer that does nothing outside of them */
+    NILAI_KAFKA_FEEDER,       /* a producer that only fills topics, as fast as it can */
+    NILAI_KAFKA_ADMIN,        /* neither reads nor writes messages */
 };
 
 /* NILAI_CONFIG, with the name of the property, if it is unknown, refused, or if the value is
