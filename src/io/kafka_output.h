@@ -1,6 +1,6 @@
 /*
- * kafka_output.h - what the sinks have in common: their producer's settings, its topics, and how
- * a message of ours becomes one of the library's.
+ * kafka_output.h - what the sinks have in common: their producer's topics, and how a message of
+ * ours becomes one of the library's.
  *
  * Private to src/io. Thread: the sink's.
  */
@@ -10,6 +10,7 @@
 #include "kafka_client.h"
 #include "nilai/io/kafka_sink.h"
 
+/* The topics that are written to; what was opened before an error is for close. */
 NILAI_MUST_CHECK enum nilai_status
 nilai_kafka_output_open(rd_kafka_t *producer, const struct nilai_kafka_sink_options *options,
                         rd_kafka_topic_t *topics[static NILAI_OUTPUT_TOPICS],
