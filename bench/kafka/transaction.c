@@ -8,9 +8,7 @@
  * each input partition, and commits, in the order and by the calls of the service. Told is how long
  * that takes, from the first call to the last one's return. Nothing is read, decoded or thought of.
  */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include <librdkafka/rdkafka.h>

@@ -242,36 +242,31 @@ static const struct nilai_kafka_fixed preferred_consumer[] = {
     {"client.id", "nilai"},
 };
 /* What of a worker's output may wait in the library has a limit; how large a message may be, the
- * brokers decide. With more than one request under way the library up to 2.3 may give up for good
- * when a leader changes (its #4438), and a partition that has five messages under way and others
- * waiting keeps a core busy. */
-static const struct nilai_kafka_fixed preferred_producer[] = {
+ * brokers decide. A transaction registers its partitions first, which takes longer than its output
+ * lingers: all of a commit is there by then. */
+static const struct nilai_kafka_fixed preferred_output[] = {
     {"queue.buffering.max.kbytes", "65536"},
     {"queue.buffering.max.messages", "200000"},
     {"message.max.bytes", "67108864"},
-    {"max.in.flight.requests.per.connection", "1"},
     {"linger.ms", "1"},
     {"compression.codec", "lz4"},
     {"client.id", "nilai"},
 };
-/* A transaction registers its partitions first, which takes longer than its output lingers: all of
- * a commit is there by then. The brokers turn it away for as long as they close the one before:
- * milliseconds. What would be the end of another producer only aborts it. */
+/* With more than one request under way the library up to 2.3 may give up for good when a leader
+ * changes (its #4438), and a partition that has five messages under way and others waiting keeps a
+ * core busy. The former only aborts a transaction. */
+static const struct nilai_kafka_fixed preferred_careful[] = {
+    {"max.in.flight.requests.per.connection", "1"},
+};
+/* The brokers turn a transaction away for as long as they close the one before: milliseconds. */
 static const struct nilai_kafka_fixed preferred_transactions[] = {
-    {"queue.buffering.max.kbytes", "65536"},
-    {"queue.buffering.max.messages", "200000"},
-    {"message.max.bytes", "67108864"},
-    {"linger.ms", "1"},
     {"retry.backoff.ms", "10"},
-    {"compression.codec", "lz4"},
-    {"client.id", "nilai"},
 };
 /* Compression takes more than half as long as all the rest of the way. What is under way fits the
  * processor's cache: a queue of 100,000 costs a tenth more. */
 static const struct nilai_kafka_fixed preferred_feeder[] = {
     {"compression.codec", "none"},
     {"queue.buffering.max.messages", "20000"},
-    {"max.in.flight.requests.per.connection", "1"},
     {"client.id", "nilai"},
 };
 static const struct nilai_kafka_fixed preferred_admin[] = {
@@ -304,13 +299,16 @@ struct pairs {
 /* clang-format on */
 
 static const struct {
-    struct pairs preferred, demanded;
+    struct pairs preferred[2], demanded;
 } roles[] = {
-    [NILAI_KAFKA_CONSUMER] = {PAIRS(preferred_consumer), PAIRS(demanded_consumer)},
-    [NILAI_KAFKA_PRODUCER] = {PAIRS(preferred_producer), PAIRS(demanded_producer)},
-    [NILAI_KAFKA_TRANSACTIONS] = {PAIRS(preferred_transactions), PAIRS(demanded_producer)},
-    [NILAI_KAFKA_FEEDER] = {PAIRS(preferred_feeder), PAIRS(demanded_producer)},
-    [NILAI_KAFKA_ADMIN] = {PAIRS(preferred_admin), PAIRS(demanded_admin)},
+    [NILAI_KAFKA_CONSUMER] = {{PAIRS(preferred_consumer)}, PAIRS(demanded_consumer)},
+    [NILAI_KAFKA_PRODUCER] = {{PAIRS(preferred_output), PAIRS(preferred_careful)},
+                              PAIRS(demanded_producer)},
+    [NILAI_KAFKA_TRANSACTIONS] = {{PAIRS(preferred_output), PAIRS(preferred_transactions)},
+                                  PAIRS(demanded_producer)},
+    [NILAI_KAFKA_FEEDER] = {{PAIRS(preferred_feeder), PAIRS(preferred_careful)},
+                            PAIRS(demanded_producer)},
+    [NILAI_KAFKA_ADMIN] = {{PAIRS(preferred_admin)}, PAIRS(demanded_admin)},
 };
 
 /* The library warns of each property that a client of the other kind would ignore. */
@@ -367,7 +365,9 @@ enum nilai_status nilai_kafka_config_create(enum nilai_kafka_role role,
 
     rd_kafka_conf_t *made = rd_kafka_conf_new();
     struct pairs last = {fixed, fixed_count};
-    enum nilai_status status = set_pairs(made, roles[role].preferred, error);
+    enum nilai_status status = NILAI_OK;
+    for (size_t i = 0; i < NILAI_ARRAY_LEN(roles[role].preferred) && status == NILAI_OK; i++)
+        status = set_pairs(made, roles[role].preferred[i], error);
     if (status == NILAI_OK)
         status = set_given(made, role, given, given_count, error);
     if (status == NILAI_OK)
