@@ -100,19 +100,19 @@ class Faults(test_exactly_once.ExactlyOnce):
         for name, process in self.processes.items():
             self.assertIsNone(process.poll(), f"{name} ended\n{self.log_text()}")
 
-    def wait_for_everything(self, scene, patience_s=PATIENCE_S):
+    def wait_for_everything(self, scene):
         """The processes that are there do all that is left."""
         end = self.ends(scene)
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + PATIENCE_S
         while (done := self.committed_sum(scene)) < end:
             self.check_alive()
             if time.monotonic() > deadline:
-                self.fail(f"{done} of {end} events done after {patience_s} s\n{self.log_text()}")
+                self.fail(f"{done} of {end} events done after {PATIENCE_S} s\n{self.log_text()}")
             time.sleep(0.1)
 
-    def settle(self, scene, patience_s=PATIENCE_S):
+    def settle(self, scene):
         """Everything is processed, everybody ends in order, and all that is written can be read."""
-        self.wait_for_everything(scene, patience_s)
+        self.wait_for_everything(scene)
         for name in list(self.processes):
             self.terminate(name)
         client.wait_until_decided(self.kafka.bootstrap, *scene.outputs.values(),

@@ -45,9 +45,9 @@ class Journal(Faults):
         self.end_load(load)
         self.wait_for_everything(scene)
 
-    def wait_for_rest(self, scene, patience_s=PATIENCE_S):
+    def wait_for_rest(self, scene):
         """Until nobody writes to the journals any more: the last round is complete."""
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             before = client.watermarks(self.kafka.bootstrap, scene.state)
             time.sleep(3)
@@ -218,8 +218,8 @@ class Journal(Faults):
         self.assertEqual(self.files_hold(scene.state, person), 0)
         self.check_all_once(scene)
 
-    def wait_until(self, holds, otherwise, patience_s=PATIENCE_S):
-        deadline = time.monotonic() + patience_s
+    def wait_until(self, holds, otherwise):
+        deadline = time.monotonic() + PATIENCE_S
         while not holds():
             self.check_alive()
             if time.monotonic() > deadline:
