@@ -214,6 +214,45 @@ TEST(the_head_goes_after_a_floor_that_knows_of_the_images)
     free(history);
 }
 
+/* Goal: what goes with the head of the log is no part whose commit has images of the round: those
+ * would be nobody's.
+ * Method: the log says where it ends amid a commit, after its last part. */
+TEST(no_round_begins_amid_a_commit)
+{
+    struct history *history = make_history(test_seed(45));
+    struct journal journal;
+    struct desk desk;
+    uint64_t seed = 1;
+    journal_init(&journal);
+    journal.answers = false;
+    desk_open(&desk, &journal, history, fresh(), NULL, 77, &seed);
+    desk_turn(&desk, 500, -1);
+    CHECK(!nilai_scribe_is_due(desk.scribe, 0));
+    CHECK(journal.asked);
+    CHECK_EQ(nilai_scribe_put_part(desk.scribe, &journal.sink), NILAI_OK);
+    CHECK_EQ(journal.count, 1);
+    journal.answers = true;
+    CHECK(!nilai_scribe_is_due(desk.scribe, 0));
+    desk_put_commit(&desk, 0);
+    nilai_scribe_commit_held(desk.scribe);
+    CHECK_EQ(journal.count, 1);
+
+    CHECK(nilai_scribe_is_due(desk.scribe, 0));
+    desk_put_commit(&desk, 0);
+    nilai_scribe_commit_held(desk.scribe);
+    CHECK(look(&journal, 1).closes);
+    CHECK(journal.count > 2 && look(&journal, 2).kind == NILAI_JOURNAL_CUSTOMERS);
+    for (int64_t now_ms = 0; journal.trimmed == 0; now_ms += 100) {
+        CHECK(now_ms < 3000);
+        desk_put_commit(&desk, now_ms);
+        nilai_scribe_commit_held(desk.scribe);
+    }
+    CHECK_EQ(journal.trimmed, 1);
+    desk_close(&desk);
+    journal_fini(&journal);
+    free(history);
+}
+
 /* Goal: a topic whose beginning becomes known later moves without a turn of its events. */
 TEST(a_beginning_that_becomes_known_is_a_turn_of_its_own)
 {

@@ -161,10 +161,12 @@ void nilai_scribe_move(struct nilai_scribe *scribe, uint32_t topic, int64_t offs
 
 /* ---- rounds ---- */
 
+/* Not between a commit's last part and its images: the log may end there already, and images whose
+ * commit has gone with what is before the mark are not read. */
 static void attend_round(struct nilai_scribe *scribe, int64_t now_ms)
 {
     struct nilai_state_log *log = scribe->options.log;
-    if (!nilai_round_wants_mark(&scribe->round))
+    if (scribe->closed || !nilai_round_wants_mark(&scribe->round))
         return;
     if (!scribe->asked) {
         log->ops->mark(log, scribe->options.partition);
