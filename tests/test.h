@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+#include "nilai/base/clock.h"
+
 enum { TESTS_MAX = 256 };
 extern struct CMUnitTest test_list[TESTS_MAX];
 extern size_t test_count;
@@ -45,6 +47,18 @@ extern size_t test_count;
             fail_msg("%s:%d: %s is %.15g, not %.15g", __FILE__, __LINE__, #actual, check_a, check_e); \
     } while (0)
 #define CHECK_TEXT(actual, expected) assert_string_equal(actual, expected)
+
+/* How long a test waits for what must come: it fails for what never comes, not for what comes late
+ * on a busy machine. */
+enum { PATIENCE_MS = 240000 };
+
+/* Does `step` until `claim` holds. */
+#define WAIT_FOR(claim, step)                                                         \
+    for (int64_t wait_end = nilai_clock_monotonic_ms() + PATIENCE_MS; !(claim);) {    \
+        if (nilai_clock_monotonic_ms() > wait_end)                                    \
+            fail_msg("%s:%d: waited in vain for: %s", __FILE__, __LINE__, #claim);    \
+        step;                                                                         \
+    }
 
 /* splitmix64: the next of a sequence that the seed decides. */
 static inline uint64_t next_random(uint64_t *seed)
