@@ -38,7 +38,7 @@ enum {
     REST_TIMEOUT_MS = 60000,
     WALL_START_S = 1700000000,
     SIZE_SLACK = 16384,
-    MUTATION_RUNS = 600,
+    MUTATION_RUNS = 5000, /* the rarest needs some 150 */
 };
 
 #define DAY_MS INT64_C(86400000)
@@ -72,8 +72,10 @@ _Noreturn void sim_fail(const char *format, ...)
     va_start(list, format);
     printf("\nseed %" PRIu64 " failed at %" PRId64 " ms: ", world.seed, world.broker.now_ms);
     vprintf(format, list);
-    printf("\nagain: sim --seed %" PRIu64 " --runs 1 --steps %" PRIu64 " --verbose", world.seed,
-           options.steps);
+    printf(" (%s, %d topics, %d partitions)\nagain: sim --seed %" PRIu64
+           " --runs 1 --steps %" PRIu64 " --verbose",
+           world.config.delivery == NILAI_EXACTLY_ONCE ? "exactly once" : "at least once",
+           world.broker.topic_count, world.broker.partition_count, world.seed, options.steps);
     printf(options.mutation != NULL ? " --mutation %s\n" : "\n", options.mutation);
     va_end(list);
     fflush(stdout);
