@@ -20,13 +20,14 @@ BINARY = os.environ["NILAI_TEST_BINARY"]
 SAMPLE = pathlib.Path(__file__).resolve().parents[2] / "config" / "nilai.yaml"
 
 OK, USAGE, DATA, FILE, CONFIG = 0, 64, 65, 74, 78
+PATIENCE_S = 240
 
 
 def nilai(*arguments, data=b"", env=None, **more):
     """Runs the program with a clean environment; returns the finished process."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("NILAI_")}
     return subprocess.run([BINARY, *arguments], input=data, env={**clean, **(env or {})},
-                          capture_output=True, timeout=60, **more)
+                          capture_output=True, timeout=PATIENCE_S, **more)
 
 
 def commands():
@@ -78,7 +79,7 @@ class Frame(unittest.TestCase):
         for command in ("--help", "replay", "encode", "check", "loadgen --events 9 --out -"):
             with open("/dev/full", "wb") as full:
                 done = subprocess.run([BINARY, *command.split()], stdout=full, stderr=subprocess.PIPE,
-                                      input=event, timeout=60)
+                                      input=event, timeout=PATIENCE_S)
             self.assertEqual(done.returncode, FILE, command)
             self.assertEqual(done.stderr.count(b"No space left"), 1, command)
 

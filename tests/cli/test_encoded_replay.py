@@ -22,7 +22,7 @@ SEED = int(os.environ.get("NILAI_TEST_SEED") or random.SystemRandom().randrange(
 
 
 def run(*command):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=500)
     if done.returncode != 0:
         raise AssertionError(f"{command}: exit code {done.returncode}: {done.stderr.decode()}")
     return done.stdout
