@@ -1,5 +1,10 @@
-"""What a test says to Kafka, each in one call that either worked or raised."""
+"""What a test says to Kafka, each in one call that either worked or raised.
 
+A broker that is slow, that stands still, or that is taken for dead because it stood still, refuses
+for a while what it will take later: whatever may be asked twice is asked for so long.
+"""
+
+import functools
 import time
 from typing import NamedTuple, Optional
 
@@ -7,7 +12,9 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, 
 from confluent_kafka import OFFSET_BEGINNING, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-TIMEOUT_S = 60
+from kafka.cluster import PATIENCE_S
+
+TIMEOUT_S = 60  # of one request
 
 
 class Message(NamedTuple):
@@ -30,19 +37,60 @@ class Record(NamedTuple):
     timestamp_ms: int
 
 
-def create_topic(bootstrap, name, partitions=1, replication=-1, config=None):
-    """Creates the topic; replication -1 is the cluster's default."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    topic = NewTopic(name, partitions, replication, config=dict(config or {}))
-    admin.create_topics([topic], operation_timeout=TIMEOUT_S)[name].result(TIMEOUT_S)
-    # A broker may hear of a topic a little later than the controller.
-    deadline = time.monotonic() + TIMEOUT_S
-    while admin.list_topics(name, timeout=TIMEOUT_S).topics[name].error:
+def patiently(call):
+    """Asks again until it works; what still fails after PATIENCE_S is raised."""
+    @functools.wraps(call)
+    def asked(*arguments, **options):
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return call(*arguments, **options)
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+    return asked
+
+
+def wait_until(holds, otherwise):
+    """What must become true has time for it."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
         if time.monotonic() > deadline:
-            raise KafkaException(f"topic {name} was made and is not there")
+            raise TimeoutError(f"{otherwise}, for {PATIENCE_S} s")
         time.sleep(0.05)
 
 
+def create_topic(bootstrap, name, partitions=1, replication=-1, config=None):
+    """Creates the topic; replication -1 is the cluster's default."""
+    create_topics(bootstrap, [NewTopic(name, partitions, replication, config=dict(config or {}))])
+
+
+def create_topics(bootstrap, topics):
+    """Creates those that are not there yet."""
+    ask_for_topics(bootstrap, topics)
+    # A broker may hear of a topic a little later than the controller.
+    for topic in topics:
+        wait_until(lambda: partition_count(bootstrap, topic.topic) == topic.num_partitions,
+                   f"{topic.topic} was made and has not {topic.num_partitions} partitions")
+
+
+@patiently
+def ask_for_topics(bootstrap, topics):
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for future in admin.create_topics(topics, operation_timeout=TIMEOUT_S).values():
+        raise_unless(KafkaError.TOPIC_ALREADY_EXISTS, future)
+
+
+def raise_unless(harmless, future):
+    try:
+        future.result()
+    except KafkaException as error:
+        if error.args[0].code() != harmless:
+            raise
+
+
+@patiently
 def partition_count(bootstrap, topic):
     metadata = AdminClient({"bootstrap.servers": bootstrap}).list_topics(topic, timeout=TIMEOUT_S)
     if metadata.topics[topic].error:
@@ -77,9 +125,9 @@ def send(producer, topic, messages):
 
 
 def finish(producer):
-    left = producer.flush(TIMEOUT_S)
+    left = producer.flush(PATIENCE_S)
     if left:
-        raise TimeoutError(f"{left} messages not acknowledged within {TIMEOUT_S} s")
+        raise TimeoutError(f"{left} messages not acknowledged within {PATIENCE_S} s")
 
 
 def raise_if_lost(error, _message):
@@ -87,25 +135,27 @@ def raise_if_lost(error, _message):
         raise KafkaException(error)
 
 
-def read_all(bootstrap, *topics, isolation="read_committed", config=None, timeout_s=TIMEOUT_S):
+@patiently
+def read_all(bootstrap, *topics, isolation="read_committed"):
     """Every record of the topics, in offset order within each partition, from the first to the
     end as it is when the reader gets there. With read_committed an open transaction is the end."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "nilai-test-reader",
                          "enable.auto.commit": False, "enable.partition.eof": True,
-                         "isolation.level": isolation} | dict(config or {}))
+                         "isolation.level": isolation})
     try:
         unread = {(topic, partition) for topic in topics
                   for partition in range(partition_count(bootstrap, topic))}
         consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in unread])
-        return list(drain(consumer, unread, timeout_s))
+        return list(drain(consumer, unread))
     finally:
         consumer.close()
 
 
-def drain(consumer, unread, timeout_s):
-    deadline = time.monotonic() + timeout_s
+def drain(consumer, unread):
+    deadline = time.monotonic() + PATIENCE_S
     while unread:
-        for message in consumer.consume(500, timeout=0.5):
+        messages = consumer.consume(500, timeout=0.5)
+        for message in messages:
             error = message.error()
             if not error:
                 yield record_of(message)
@@ -113,8 +163,10 @@ def drain(consumer, unread, timeout_s):
                 unread.discard((message.topic(), message.partition()))
             elif not error.retriable():
                 raise KafkaException(error)
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not at the end of {sorted(unread)} within {timeout_s} s")
+        if messages:
+            deadline = time.monotonic() + PATIENCE_S
+        elif time.monotonic() > deadline:
+            raise TimeoutError(f"not at the end of {sorted(unread)}, and nothing for {PATIENCE_S} s")
 
 
 def record_of(message):
@@ -122,13 +174,16 @@ def record_of(message):
                   message.value(), tuple(message.headers() or ()), message.timestamp()[1])
 
 
+@patiently
 def committed(bootstrap, group, topic):
     """The group's committed offset of each partition; None where there is none."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
     try:
         places = [TopicPartition(topic, p) for p in range(partition_count(bootstrap, topic))]
-        return [place.offset if place.offset >= 0 else None
-                for place in consumer.committed(places, timeout=TIMEOUT_S)]
+        answers = consumer.committed(places, timeout=TIMEOUT_S)
+        for error in (answer.error for answer in answers if answer.error):
+            raise KafkaException(error)
+        return [answer.offset if answer.offset >= 0 else None for answer in answers]
     finally:
         consumer.close()
 
@@ -138,6 +193,7 @@ def end_offsets(bootstrap, topic):
     return [high for _, high in watermarks(bootstrap, topic)]
 
 
+@patiently
 def watermarks(bootstrap, topic, isolation="read_committed"):
     """(oldest offset, end) of each partition; with read_committed an open transaction is the end."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "nilai-test-reader",
@@ -149,50 +205,57 @@ def watermarks(bootstrap, topic, isolation="read_committed"):
         consumer.close()
 
 
-def wait_until_decided(bootstrap, *topics, timeout_s=TIMEOUT_S):
+def wait_until_decided(bootstrap, *topics):
     """Until no transaction is open in the topics: what the dead left behind has timed out."""
-    deadline = time.monotonic() + timeout_s
     for topic in topics:
-        while watermarks(bootstrap, topic) != watermarks(bootstrap, topic, "read_uncommitted"):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"a transaction in {topic} is open after {timeout_s} s")
-            time.sleep(0.1)
+        wait_until(lambda: watermarks(bootstrap, topic)
+                   == watermarks(bootstrap, topic, "read_uncommitted"),
+                   f"a transaction in {topic} is open")
 
 
+@patiently
 def leaders(bootstrap, topic):
     """The node that leads each partition."""
     metadata = AdminClient({"bootstrap.servers": bootstrap}).list_topics(topic, timeout=TIMEOUT_S)
-    return [metadata.topics[topic].partitions[p].leader
-            for p in range(len(metadata.topics[topic].partitions))]
+    partitions = metadata.topics[topic].partitions
+    for error in (partition.error for partition in partitions.values() if partition.error):
+        raise KafkaException(error)
+    return [partitions[p].leader for p in range(len(partitions))]
 
 
+@patiently
 def delete_records(bootstrap, topic, offsets):
     """Deletes what lies before the offset of each partition."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     places = [TopicPartition(topic, partition, offset) for partition, offset in enumerate(offsets)]
     for future in admin.delete_records(places).values():
-        future.result(TIMEOUT_S)
+        future.result()
 
 
 def delete_topic(bootstrap, topic):
+    """Deletes the topic, and waits until nobody is told of it any more."""
+    ask_to_delete(bootstrap, topic)
+    wait_until(lambda: not is_known(bootstrap, topic), f"{topic} was deleted and is there")
+
+
+@patiently
+def is_known(bootstrap, topic):
+    metadata = AdminClient({"bootstrap.servers": bootstrap}).list_topics(topic, timeout=TIMEOUT_S)
+    return not metadata.topics[topic].error
+
+
+@patiently
+def ask_to_delete(bootstrap, topic):
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.delete_topics([topic], operation_timeout=TIMEOUT_S)[topic].result(TIMEOUT_S)
+    raise_unless(KafkaError.UNKNOWN_TOPIC_OR_PART,
+                 admin.delete_topics([topic], operation_timeout=TIMEOUT_S)[topic])
 
 
+@patiently
 def set_offsets(bootstrap, group, topic, offsets):
     """Commits offsets for a group without members; those of the dead are waited for."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     places = [TopicPartition(topic, partition, offset) for partition, offset in enumerate(offsets)]
-    deadline = time.monotonic() + TIMEOUT_S
-    while True:
-        try:
-            request = ConsumerGroupTopicPartitions(group, places)
-            answer = admin.alter_consumer_group_offsets([request])[group].result(TIMEOUT_S)
-            errors = [place.error for place in answer.topic_partitions if place.error]
-            if not errors:
-                return
-            raise KafkaException(errors[0])
-        except KafkaException:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
+    answer = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
+    for error in (place.error for place in answer[group].result().topic_partitions if place.error):
+        raise KafkaException(error)

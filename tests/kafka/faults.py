@@ -16,7 +16,7 @@ import unittest
 from kafka import client, test_exactly_once, test_run
 from kafka.cluster import java
 from kafka.test_exactly_once import SEED, SESSION_S
-from kafka.test_run import PATIENCE_S
+from kafka.test_run import PATIENCE_S, ask_to_end
 
 
 class LiveScene(test_run.Scene):
@@ -58,9 +58,8 @@ class Faults(test_exactly_once.ExactlyOnce):
                               "topics__replication": str(min(3, len(self.kafka.nodes)))}
                              | settings))
         client.create_topic(self.kafka.bootstrap, scene.inputs[0], partitions, config=config)
-        scene.wait_for_inputs()
-        if len(self.kafka.nodes) > 1:
-            time.sleep(1)  # one broker has heard of it; the others do so soon
+        for node in self.kafka.nodes:  # one has heard of it; the others do so soon
+            client.partition_count(f"127.0.0.1:{node.port}", scene.inputs[0])
         return scene
 
     # --- What happens ------------------------------------------------------------------------
@@ -71,7 +70,7 @@ class Faults(test_exactly_once.ExactlyOnce):
 
     def terminate(self, name):
         process = self.processes.pop(name)
-        process.send_signal(signal.SIGTERM)
+        ask_to_end(process)
         self.assertEqual(process.wait(PATIENCE_S), 0, self.log_text())
         process.stdout.close()
 
@@ -103,11 +102,14 @@ class Faults(test_exactly_once.ExactlyOnce):
     def wait_for_everything(self, scene):
         """The processes that are there do all that is left."""
         end = self.ends(scene)
-        deadline = time.monotonic() + PATIENCE_S
+        most, deadline = 0, time.monotonic() + PATIENCE_S
         while (done := self.committed_sum(scene)) < end:
             self.check_alive()
+            if done > most:
+                most, deadline = done, time.monotonic() + PATIENCE_S
             if time.monotonic() > deadline:
-                self.fail(f"{done} of {end} events done after {PATIENCE_S} s\n{self.log_text()}")
+                self.fail(f"{done} of {end} events done, and no more for {PATIENCE_S} s\n"
+                          + self.log_text())
             time.sleep(0.1)
 
     def settle(self, scene):

@@ -20,7 +20,7 @@ import struct
 import threading
 from typing import NamedTuple
 
-from kafka.cluster import Cluster, free_ports
+from kafka.cluster import PATIENCE_S, Cluster
 
 FRAME_MAX = 256 << 20
 PIECE = 16384
@@ -119,13 +119,23 @@ class Proxy:
             return self._made.copy()
 
     @property
+    def left(self):
+        """How many requests are still to be cut."""
+        with self._lock:
+            return len(self._cuts)
+
+    def loses(self, way):
+        """Whether a connection has lost bytes that went this way."""
+        return any(way in link.deaf for link in list(self._links))
+
+    @property
     def connections(self):
         return len(self._links)
 
     # In the loop's thread.
 
     def _call(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE_S)
 
     async def _listen(self):
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=256)
@@ -264,7 +274,7 @@ class ProxiedCluster(Cluster):
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
-        self.proxies = [Proxy(port) for port in free_ports(len(self.nodes))]
+        self.proxies = [Proxy(node.proxied_port) for node in self.nodes]
         self._open = contextlib.ExitStack()
 
     @property

@@ -3,15 +3,15 @@
 The README shows the same rows to people; test_security takes each away in turn.
 """
 
-import time
 from typing import NamedTuple, Optional
 
 from confluent_kafka.admin import (AclBinding, AclBindingFilter, AclOperation, AclPermissionType,
                                    AdminClient, ResourcePatternType, ResourceType)
 
+from kafka import client
+
 EXACTLY, AT_LEAST, LOADGEN = "exactly-once", "at-least-once", "loadgen"
 RUN = (EXACTLY, AT_LEAST)
-TIMEOUT_S = 30
 KINDS = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP,
          "transactional-id": ResourceType.TRANSACTIONAL_ID}
 
@@ -57,6 +57,7 @@ class Principal:
         self.admin = AdminClient({"bootstrap.servers": bootstrap})
         self.name = f"User:{name}"
 
+    @client.patiently
     def hold(self, bindings):
         """Gives the user exactly these, and waits until the broker knows."""
         wanted, held = set(bindings), self.held()
@@ -64,17 +65,13 @@ class Principal:
                         self.admin.delete_acls([as_filter(one) for one in held - wanted])
                         if held - wanted else {}):
             for future in futures.values():
-                future.result(TIMEOUT_S)
-        deadline = time.monotonic() + TIMEOUT_S
-        while self.held() != wanted:
-            if time.monotonic() > deadline:
-                raise TimeoutError("the broker does not take the ACLs")
-            time.sleep(0.02)
+                future.result()
+        client.wait_until(lambda: self.held() == wanted, "the broker does not take the ACLs")
 
     def held(self):
         return set(self.admin.describe_acls(AclBindingFilter(
             ResourceType.ANY, None, ResourcePatternType.ANY, self.name, None, AclOperation.ANY,
-            AclPermissionType.ANY)).result(TIMEOUT_S))
+            AclPermissionType.ANY)).result())
 
     def binding(self, kind, name, operation):
         """Transactional ids are many: <group>-<instance>-<worker>."""

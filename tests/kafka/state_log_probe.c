@@ -30,7 +30,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { PARTITIONS_MAX = 64, PATIENCE_MS = 30000, LABEL_SIZE = 64 };
+enum { PARTITIONS_MAX = 64, PATIENCE_MS = 240000, LABEL_SIZE = 64 };
 
 struct seen {
     uint64_t count, hash;

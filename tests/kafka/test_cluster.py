@@ -10,14 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import unittest
 
 from confluent_kafka import KafkaException
 
 from kafka import client
 from kafka.client import Message
-from kafka.cluster import Cluster, ClusterError, listens
+from kafka.cluster import PATIENCE_S, Cluster, ClusterError, listens
 
 CLUSTER_PY = pathlib.Path(__file__).with_name("cluster.py")
 
@@ -59,13 +58,13 @@ class OneNode(unittest.TestCase):
     def test_an_aborted_transaction_is_not_seen(self):
         client.create_topic(self.kafka.bootstrap, "atomic")
         producer = client.new_producer(self.kafka.bootstrap, {"transactional.id": "t"})
-        producer.init_transactions(60)
+        producer.init_transactions(PATIENCE_S)
         for value, end in ((b"kept", producer.commit_transaction),
                            (b"dropped", producer.abort_transaction)):
             producer.begin_transaction()
             client.send(producer, "atomic", [Message(value)])
             client.finish(producer)
-            end(60)
+            end(PATIENCE_S)
         read = lambda level: values(client.read_all(self.kafka.bootstrap, "atomic", isolation=level))
         self.assertEqual(read("read_committed"), [b"kept"])
         self.assertEqual(read("read_uncommitted"), [b"kept", b"dropped"])
@@ -73,23 +72,23 @@ class OneNode(unittest.TestCase):
     def test_an_open_transaction_ends_what_is_read(self):
         client.create_topic(self.kafka.bootstrap, "open")
         producer = client.new_producer(self.kafka.bootstrap, {"transactional.id": "o"})
-        producer.init_transactions(60)
+        producer.init_transactions(PATIENCE_S)
         producer.begin_transaction()
         client.send(producer, "open", [Message(b"undecided")])
         client.finish(producer)
         self.assertEqual(client.read_all(self.kafka.bootstrap, "open"), [])
-        producer.commit_transaction(60)
+        producer.commit_transaction(PATIENCE_S)
         self.assertEqual(values(client.read_all(self.kafka.bootstrap, "open")), [b"undecided"])
 
     def test_committed_offsets_are_per_group(self):
         client.create_topic(self.kafka.bootstrap, "offsets", partitions=2)
         producer = client.new_producer(self.kafka.bootstrap, {"transactional.id": "f"})
-        producer.init_transactions(60)
+        producer.init_transactions(PATIENCE_S)
         reader = client.Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": "g"})
         producer.begin_transaction()
         producer.send_offsets_to_transaction([client.TopicPartition("offsets", 1, 7)],
-                                             reader.consumer_group_metadata(), 60)
-        producer.commit_transaction(60)
+                                             reader.consumer_group_metadata(), PATIENCE_S)
+        producer.commit_transaction(PATIENCE_S)
         reader.close()
         self.assertEqual(client.committed(self.kafka.bootstrap, "g", "offsets"), [None, 7])
         self.assertEqual(client.committed(self.kafka.bootstrap, "other", "offsets"), [None, None])
@@ -98,7 +97,8 @@ class OneNode(unittest.TestCase):
         self.kafka.freeze(1)
         try:
             self.assertTrue(listens(self.kafka.nodes[0].port))
-            with socket.create_connection(("127.0.0.1", self.kafka.nodes[0].port), 5) as probe:
+            with socket.create_connection(("127.0.0.1", self.kafka.nodes[0].port),
+                                          PATIENCE_S) as probe:
                 # ApiVersions v0 with correlation id 1 and no client id.
                 probe.sendall(bytes.fromhex("0000000a" "0012" "0000" "00000001" "ffff"))
                 probe.settimeout(1)
@@ -109,16 +109,16 @@ class OneNode(unittest.TestCase):
         self.kafka.wait_ready()
 
     def test_the_second_listener_asks_for_a_password(self):
-        def topics(password):
+        def topics(password, timeout_s):
             admin = client.AdminClient({
                 "bootstrap.servers": self.kafka.sasl_bootstrap, "sasl.mechanisms": "PLAIN",
                 "security.protocol": "SASL_PLAINTEXT", "sasl.username": "ana",
                 "sasl.password": password, "log_level": 0})
-            return admin.list_topics(timeout=5).topics
+            return admin.list_topics(timeout=timeout_s).topics
         client.create_topic(self.kafka.bootstrap, "guarded")
-        self.assertIn("guarded", topics("secret"))
+        self.assertIn("guarded", topics("secret", PATIENCE_S))
         with self.assertRaises(KafkaException):
-            topics("wrong")
+            topics("wrong", 5)
 
 
 class ThreeNodes(unittest.TestCase):
@@ -143,10 +143,10 @@ class Lifetime(unittest.TestCase):
     def test_the_command_line_passes_the_address_and_the_exit_code(self):
         script = ("import os, sys; from confluent_kafka.admin import AdminClient;"
                   "a = os.environ['NILAI_KAFKA_BOOTSTRAP_SERVERS'];"
-                  "m = AdminClient({'bootstrap.servers': a}).list_topics(timeout=10);"
+                  "m = AdminClient({'bootstrap.servers': a}).list_topics(timeout=100);"
                   "sys.exit(40 + len(m.brokers))")
         ended = subprocess.run([sys.executable, CLUSTER_PY, "run", "--",
-                                sys.executable, "-c", script], timeout=180)
+                                sys.executable, "-c", script], timeout=2 * PATIENCE_S)
         self.assertEqual(ended.returncode, 41)
 
     def test_nothing_is_left_of_an_owner_that_was_killed(self):
@@ -160,18 +160,10 @@ class Lifetime(unittest.TestCase):
                                          stdout=subprocess.PIPE)
                 directory, pid = owner.stdout.readline().split()
                 owner.send_signal(how)
-                owner.wait(60)
+                owner.wait(PATIENCE_S)
                 owner.stdout.close()
-                wait_gone(f"/proc/{pid}")
-                wait_gone(directory)
-
-
-def wait_gone(path, timeout_s=30):
-    deadline = time.monotonic() + timeout_s
-    while os.path.exists(path):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{path} is still there after {timeout_s} s")
-        time.sleep(0.05)
+                for path in (f"/proc/{pid}", directory):
+                    client.wait_until(lambda: not os.path.exists(path), f"{path} is still there")
 
 
 if __name__ == "__main__":

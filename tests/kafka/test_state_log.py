@@ -12,17 +12,16 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
-from confluent_kafka import KafkaException
-
 from kafka import client, cluster
+from kafka.cluster import PATIENCE_S
 
 PROBE = os.environ.get("NILAI_TEST_STATE_LOG_PROBE")
 PARTITIONS = 4
-TRANSACTION_MS = 6000
-PATIENCE_S = 60
+TRANSACTION_MS = 600000  # nobody is that slow: it is ended by who comes back under its name
 
 # A producer that leaves a transaction open, says so, and waits to be killed.
 FORGETFUL = """
@@ -31,11 +30,11 @@ from confluent_kafka import Producer
 bootstrap, topic, timeout_ms = sys.argv[1:4]
 producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "forgetful",
                      "transaction.timeout.ms": int(timeout_ms)})
-producer.init_transactions(30)
+producer.init_transactions(240)
 producer.begin_transaction()
 for number in range(20):
     producer.produce(topic, f"open-{number} ", partition=0)
-producer.flush(30)
+producer.flush(240)
 print("open", flush=True)
 sys.stdin.read()
 """
@@ -99,15 +98,6 @@ class Scene(unittest.TestCase):
     def create(self, topic, partitions, config):
         """A topic that was made is not known everywhere at once."""
         client.create_topic(self.kafka.bootstrap, topic, partitions, config=config)
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                if client.partition_count(self.kafka.bootstrap, topic) == partitions:
-                    return
-            except KafkaException:
-                pass
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.1)
 
 
 class Topic(Scene):
@@ -219,17 +209,25 @@ class StateLog(Scene):
         finally:
             forgetful.kill()
             forgetful.communicate()
-        begun = time.monotonic()
         self.assertEqual(self.probe.mark(0), "30")
         self.assertEqual(self.probe.open(0), "ok")
         self.assertEqual(self.probe.end(0), "30")
         self.assertEqual(self.probe.drain(0, 1000), "waiting 10")
         # Somebody else goes on behind it; that is not ours to read.
         self.write(0, [b"after "] * 5)
+        begun = time.monotonic()
+        decided = threading.Timer(2, self.come_back)
+        decided.start()
         self.check_all(0, 30, before)
         self.assertGreater(time.monotonic() - begun, 2)
+        decided.join()
         self.assertEqual(self.probe.open(0), "ok")
         self.check_all(0, 36, before + [b"after "] * 5)  # the marker of the abort is there, too
+
+    def come_back(self):
+        """The producer that was killed begins anew, and the brokers abort what it left."""
+        producer = client.new_producer(self.kafka.bootstrap, {"transactional.id": "forgetful"})
+        producer.init_transactions(PATIENCE_S)
 
     def test_an_open_transaction_that_commits_is_read(self):
         producer = client.new_producer(self.kafka.bootstrap, {"transactional.id": "slow"})
@@ -303,7 +301,7 @@ class StateLog(Scene):
             self.assertEqual(self.probe.trim(0, 5), "ok")
             self.assertEqual(self.probe.open(0), "ok")
             time.sleep(0.5)
-            self.assertLess(int(self.probe.close()), 5000)
+            self.assertLess(int(self.probe.close()), 30000)  # a request has a minute
         finally:
             self.kafka.thaw(1)
 
