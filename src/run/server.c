@@ -37,7 +37,7 @@ struct nilai_server {
     pthread_t watcher;
     bool watching;
     _Atomic bool stopping, ended;
-    int64_t reported_at_ms;
+    int64_t looked_at_ms, reported_at_ms;
     uint64_t reported_events;
 };
 
@@ -94,12 +94,14 @@ static void report(struct nilai_server *server, int64_t at_ms)
 
 /* --- Watching --------------------------------------------------------------------------- */
 
+/* Who has not looked for long was stopped, and the workers with it: they begin anew. */
 static void check_beat(struct nilai_server *server, uint32_t index, int64_t at_ms)
 {
     struct watched *watched = &server->watched[index];
     uint64_t beats =
         nilai_counter_read(nilai_worker_loop_counters(server->loops[index]), NILAI_COUNTER_BEATS);
-    if (beats != watched->beats || nilai_worker_loop_has_ended(server->loops[index])) {
+    if (beats != watched->beats || nilai_worker_loop_has_ended(server->loops[index])
+        || at_ms - server->looked_at_ms > server->options.stall_ms / 2) {
         *watched = (struct watched){.beats = beats, .beat_at_ms = at_ms};
     } else if (at_ms - watched->beat_at_ms > server->options.stall_ms) {
         nilai_log(NILAI_LOG_ERROR, "worker %u stands still for %d s: ending", index,
@@ -124,6 +126,7 @@ static bool watch_once(struct nilai_server *server)
         ended += nilai_worker_loop_has_ended(server->loops[index]);
         done += nilai_worker_loop_is_done(server->loops[index]);
     }
+    server->looked_at_ms = at_ms;
     /* Only all together: the group may still move a partition to a worker that was done. */
     if (atomic_load(&server->stopping) || ended > 0 || done == server->loop_count)
         stop_all(server);
@@ -239,7 +242,7 @@ enum nilai_status nilai_server_create(const struct nilai_server_options *options
 
 enum nilai_status nilai_server_start(struct nilai_server *server, struct nilai_error *error)
 {
-    server->reported_at_ms = nilai_clock_monotonic_ms();
+    server->looked_at_ms = server->reported_at_ms = nilai_clock_monotonic_ms();
     for (uint32_t index = 0; index < server->loop_count; index++) {
         server->watched[index].beat_at_ms = server->reported_at_ms;
         enum nilai_status status = nilai_worker_loop_start(server->loops[index], error);
