@@ -16,11 +16,12 @@
 #include "nilai/io/outbox.h"
 
 enum {
-    TRIES_MAX = 8,  /* transactions that fail in a row */
-    PAUSE_MS = 100, /* before the same call again */
-    REBUILD_MAX_MS = 30000,
-    SEND_OFFSETS_MS = 5000, /* of one call */
-    TRANSACTION_MS = 30000, /* at most, if the user says nothing else */
+    TRIES_MAX = 8,           /* transactions that fail in a row */
+    PAUSE_MS = 100,          /* before the same call again */
+    INIT_MS = 1000,          /* of one call */
+    REBUILD_MAX_MS = 300000, /* brokers that come back may need their time */
+    SEND_OFFSETS_MS = 5000,  /* of one call */
+    TRANSACTION_MS = 30000,  /* at most, if the user says nothing else */
     CLOSE_MAX_MS = 2000,
     FLUSH_LOOKS_MAX = 100, /* one each millisecond */
     ID_SIZE = 640,
@@ -242,8 +243,9 @@ static enum nilai_status init_transactions(struct transaction_sink *sink, int64_
     int64_t until_ms = nilai_clock_monotonic_ms() + max_ms;
     for (;;) {
         int64_t left_ms = until_ms - nilai_clock_monotonic_ms();
+        int64_t call_ms = left_ms < INIT_MS ? left_ms : INIT_MS;
         rd_kafka_error_t *problem =
-            rd_kafka_init_transactions(sink->producer, left_ms > 1 ? (int)left_ms : 1);
+            rd_kafka_init_transactions(sink->producer, call_ms > 1 ? (int)call_ms : 1);
         if (problem == NULL)
             return NILAI_OK;
         rd_kafka_resp_err_t code = rd_kafka_error_code(problem);
