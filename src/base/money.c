@@ -8,7 +8,7 @@ enum nilai_status nilai_money_from_number(double value, int64_t *units)
 {
     if (!(value >= 0 && value <= 1e11))
         return NILAI_INVALID;
-    *units = (int64_t)rint(value * NILAI_MONEY_UNIT);
+    *units = llrint(value * NILAI_MONEY_UNIT);
     return NILAI_OK;
 }
 
