@@ -440,10 +440,12 @@ TEST(texts_have_1_to_64_bytes_and_labels_may_be_empty)
         {"id", "{\"customer\":\"c\",\"ts\":1,\"type\":\"erase\",", 1},
         {"customer", "{\"id\":\"c\",\"ts\":1,\"type\":\"erase\",", 1},
         {"order", REFUND "\"amount\":1,", 0},
+        {"order", PURCHASE "\"amount\":1,", 0},
         {"channel", PURCHASE "\"amount\":1,", 0},
         {"category", PURCHASE "\"amount\":1,", 0},
         {"referrer", PURCHASE "\"amount\":1,", 1},
         {"ticket", HEAD "\"ticket\",\"status\":\"opened\",", 1},
+        {"channel", HEAD "\"ticket\",\"status\":\"opened\",\"ticket\":\"t\",", 0},
     };
     for (size_t i = 0; i < NILAI_ARRAY_LEN(texts); i++)
         for (size_t size = 0; size <= 66; size++) {

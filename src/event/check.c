@@ -201,20 +201,14 @@ static const double *find_scale(const struct check *check)
 
 /* ---- a good event -------------------------------------------------------- */
 
-/* Strings that are nothing but strings: the rules TEXT and LABEL. */
-static uint32_t judge_texts(const struct check *check)
+/* A string that may be absent: under the rule TEXT (`size_min` is 1) or LABEL (0). */
+static inline uint32_t judge_text_if_any(const struct check *check, enum nilai_field field,
+                                         uint32_t size_min)
 {
-    uint32_t texts = check->index->under[NILAI_RULE_TEXT];
-    uint32_t labels = check->index->under[NILAI_RULE_LABEL];
-    uint32_t faults = 0;
-    for (uint32_t left = check->mine & (texts | labels); left != 0; left &= left - 1) {
-        uint32_t field = (uint32_t)__builtin_ctz(left);
-        faults |= judge_text(&check->values[field], texts >> field & 1);
-    }
-    return faults;
+    return has(check, field) ? judge_text(&check->values[field], size_min) : NILAI_REJECT_NONE;
 }
 
-static uint32_t fill_factor(const struct check *check, struct nilai_event *event)
+static inline uint32_t fill_factor(const struct check *check, struct nilai_event *event)
 {
     uint32_t faults = 0, factor = NILAI_FACTOR_NONE;
     if (has(check, NILAI_FIELD_FACTOR))
@@ -234,11 +228,15 @@ static uint32_t fill_purchase(const struct check *check, struct nilai_event *eve
     if (has(check, NILAI_FIELD_COST))
         faults |= judge_money(&values[NILAI_FIELD_COST], rate, &cost);
     else
-        cost = (int64_t)rint((double)amount * (1 - check->rules->margin));
+        cost = llrint((double)amount * (1 - check->rules->margin));
     if (has(check, NILAI_FIELD_DISCOUNT))
         faults |= judge_money(&values[NILAI_FIELD_DISCOUNT], rate, &discount);
+    faults |= judge_text_if_any(check, NILAI_FIELD_ORDER, 0);
+    faults |= judge_text_if_any(check, NILAI_FIELD_CHANNEL, 0);
+    faults |= judge_text_if_any(check, NILAI_FIELD_CATEGORY, 0);
     if (has(check, NILAI_FIELD_ITEMS))
         faults |= judge_maps(&values[NILAI_FIELD_ITEMS]);
+    faults |= judge_text_if_any(check, NILAI_FIELD_REFERRER, 1);
     event->purchase.amount = amount;
     event->purchase.cost = cost;
     return faults;
@@ -250,14 +248,15 @@ static uint32_t fill_refund(const struct check *check, struct nilai_event *event
     uint32_t faults = judge_money(&check->values[NILAI_FIELD_AMOUNT], rate, &event->refund.amount);
     if (has(check, NILAI_FIELD_CURRENCY))
         faults |= judge_currency(&check->values[NILAI_FIELD_CURRENCY], rate);
-    return faults;
+    return faults | judge_text_if_any(check, NILAI_FIELD_ORDER, 0);
 }
 
 static uint32_t fill_ticket(const struct check *check, struct nilai_event *event)
 {
     const struct nilai_value *values = check->values;
     uint32_t status = NILAI_TICKET_OPENED, kind = NILAI_KIND_OTHER;
-    uint32_t faults = judge_choice(check, NILAI_FIELD_STATUS, &status);
+    uint32_t faults = judge_text(&values[NILAI_FIELD_TICKET], 1);
+    faults |= judge_choice(check, NILAI_FIELD_STATUS, &status);
     if (has(check, NILAI_FIELD_KIND))
         faults |= judge_choice(check, NILAI_FIELD_KIND, &kind);
     event->ticket.ticket = values[NILAI_FIELD_TICKET].text;
@@ -270,6 +269,7 @@ static uint32_t fill_ticket(const struct check *check, struct nilai_event *event
     event->ticket.has_opened = has(check, NILAI_FIELD_OPENED_TS);
     if (event->ticket.has_opened)
         faults |= judge_time(&values[NILAI_FIELD_OPENED_TS], &event->ticket.opened_ms);
+    faults |= judge_text_if_any(check, NILAI_FIELD_CHANNEL, 0);
     return faults | fill_factor(check, event);
 }
 
@@ -294,11 +294,13 @@ static uint32_t fill_survey(const struct check *check, struct nilai_event *event
 /* True if all is good. */
 static bool fill(const struct check *check, enum nilai_event_type type, struct nilai_event *event)
 {
-    uint32_t faults =
-        judge_texts(check) | judge_time(&check->values[NILAI_FIELD_TS], &event->ts_ms);
+    const struct nilai_value *values = check->values;
+    uint32_t faults = judge_text(&values[NILAI_FIELD_ID], 1)
+                      | judge_text(&values[NILAI_FIELD_CUSTOMER], 1)
+                      | judge_time(&values[NILAI_FIELD_TS], &event->ts_ms);
     event->type = type;
-    event->id = check->values[NILAI_FIELD_ID].text;
-    event->customer = check->values[NILAI_FIELD_CUSTOMER].text;
+    event->id = values[NILAI_FIELD_ID].text;
+    event->customer = values[NILAI_FIELD_CUSTOMER].text;
     event->factor = NILAI_FACTOR_NONE;
     if (type == NILAI_PURCHASE)
         faults |= fill_purchase(check, event);

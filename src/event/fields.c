@@ -68,13 +68,10 @@ static void add_names(struct nilai_field_index *index, enum nilai_field field)
 
 void nilai_field_index_init(struct nilai_field_index *index)
 {
-    memset(index->under, 0, sizeof index->under);
     nilai_names_init(&index->fields);
     nilai_names_init(&index->choices);
-    for (uint32_t field = 0; field < NILAI_FIELDS; field++) {
+    for (uint32_t field = 0; field < NILAI_FIELDS; field++)
         add_names(index, (enum nilai_field)field);
-        index->under[nilai_field_rows[field].rule] |= UINT32_C(1) << field;
-    }
     for (uint32_t type = 0; type <= NILAI_EVENT_TYPES; type++) {
         index->fields_of[type] = mask_of(type, false);
         index->required_of[type] = mask_of(type, true);

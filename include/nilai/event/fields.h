@@ -151,7 +151,6 @@ struct nilai_field_index {
      * the fields of all types. */
     uint32_t fields_of[NILAI_EVENT_TYPES + 1];
     uint32_t required_of[NILAI_EVENT_TYPES + 1];
-    uint32_t under[NILAI_RULES]; /* by rule, bit f */
 };
 
 void nilai_field_index_init(struct nilai_field_index *index);
