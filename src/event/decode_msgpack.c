@@ -1,46 +1,59 @@
+/*
+ * Where a value stands is its offset, which is known to fit and which a fault's text wants; where
+ * the next one stands is what every step returns. No value ends at 0: that is a fault, which
+ * `reject` tells then.
+ */
 #include "nilai/event/cursor.h"
 #include "nilai/event/fault.h"
 #include "nilai/event/reader.h"
 
 /* The bytes of one event; what does not change while it is read. */
 struct reading {
-    const uint8_t *start;
-    const uint8_t *end;
+    const uint8_t *bytes;
+    size_t size;
     const struct nilai_field_index *index;
     struct nilai_fields *fields;
     struct nilai_reject *reject;
 };
 
-__attribute__((cold, noinline)) static const uint8_t *fail(const struct reading *reading,
-                                                           const uint8_t *at, const char *what)
+__attribute__((cold, noinline)) static size_t fail(const struct reading *reading, size_t at,
+                                                   const char *what)
 {
-    (void)nilai_fault_malformed(reading->reject, what, (size_t)(at - reading->start));
-    return NULL;
+    (void)nilai_fault_malformed(reading->reject, what, at);
+    return 0;
 }
 
-__attribute__((cold, noinline)) static const uint8_t *fail_value(const struct reading *reading,
-                                                                 const uint8_t *at)
+__attribute__((cold, noinline)) static size_t fail_value(const struct reading *reading, size_t at)
 {
+    const uint8_t *bytes = reading->bytes;
     return fail(reading, at,
-                nilai_msgpack_fault(at, reading->end) == NILAI_INVALID
+                nilai_msgpack_fault(bytes + at, bytes + reading->size) == NILAI_INVALID
                     ? "not MessagePack: no value starts so"
                     : "a value is cut short, or declares more than remains");
 }
 
+/* One value, or the header of a container. */
+static inline size_t take(const struct reading *reading, size_t at, struct nilai_value *value)
+{
+    const uint8_t *bytes = reading->bytes;
+    const uint8_t *next = nilai_msgpack_take(bytes + at, bytes + reading->size, value);
+    return NILAI_LIKELY(next != NULL) ? (size_t)(next - bytes) : fail_value(reading, at);
+}
+
 /* Skips `left` values that stand in a container of depth `top`, with all that is in them.
  * `outer` keeps, for each level around, the values still to come there. */
-static const uint8_t *skip(const struct reading *reading, const uint8_t *at, uint64_t left,
-                           uint32_t top)
+static size_t skip(const struct reading *reading, size_t at, uint64_t left, uint32_t top)
 {
-    const uint8_t *end = reading->end;
+    const uint8_t *bytes = reading->bytes;
+    size_t end = reading->size;
     uint64_t outer[NILAI_EVENT_DEPTH_MAX + 1];
     uint32_t level = top;
 
     for (;;) {
         size_t size = 0;
         for (; left > 0; left--, at += size) {
-            size = NILAI_LIKELY(at < end) ? nilai_msgpack_sizes[*at] : 0;
-            if (size == 0 || NILAI_UNLIKELY(size > (size_t)(end - at)))
+            size = NILAI_LIKELY(at < end) ? nilai_msgpack_sizes[bytes[at]] : 0;
+            if (size == 0 || NILAI_UNLIKELY(size > end - at))
                 break;
         }
         if (left == 0) {
@@ -50,9 +63,9 @@ static const uint8_t *skip(const struct reading *reading, const uint8_t *at, uin
             continue;
         }
         struct nilai_value value;
-        const uint8_t *next = nilai_msgpack_take(at, end, &value);
-        if (NILAI_UNLIKELY(next == NULL))
-            return fail_value(reading, at);
+        size_t next = take(reading, at, &value);
+        if (NILAI_UNLIKELY(next == 0))
+            return 0;
         left--;
         if (nilai_value_is_container(&value)) {
             if (NILAI_UNLIKELY(level == NILAI_EVENT_DEPTH_MAX))
@@ -65,35 +78,33 @@ static const uint8_t *skip(const struct reading *reading, const uint8_t *at, uin
 }
 
 /* The elements of an array that stands in the top map; it is told of each. */
-static const uint8_t *take_elements(const struct reading *reading, const uint8_t *at,
-                                    struct nilai_value *array)
+static size_t take_elements(const struct reading *reading, size_t at, struct nilai_value *array)
 {
     enum { DEPTH = 3 }; /* of what is in an element */
     for (uint32_t nth = 0; nth < array->count; nth++) {
         struct nilai_value element;
-        const uint8_t *next = nilai_msgpack_take(at, reading->end, &element);
-        if (NILAI_UNLIKELY(next == NULL))
-            return fail_value(reading, at);
+        at = take(reading, at, &element);
+        if (NILAI_UNLIKELY(at == 0))
+            return 0;
         nilai_value_note_element(array, nth, &element);
-        at = next;
         if (nilai_value_is_container(&element))
             at = skip(reading, at, nilai_msgpack_children(&element), DEPTH);
-        if (NILAI_UNLIKELY(at == NULL))
-            return NULL;
+        if (NILAI_UNLIKELY(at == 0))
+            return 0;
     }
     return at;
 }
 
-static const uint8_t *take_other_value(const struct reading *reading, const uint8_t *at,
-                                       struct nilai_value *value)
+__attribute__((noinline)) static size_t take_other_value(const struct reading *reading, size_t at,
+                                                         struct nilai_value *value)
 {
-    const uint8_t *next = nilai_msgpack_take(at, reading->end, value);
-    if (NILAI_UNLIKELY(next == NULL))
-        return fail_value(reading, at);
+    at = take(reading, at, value);
+    if (NILAI_UNLIKELY(at == 0))
+        return 0;
     if (value->kind == NILAI_VALUE_ARRAY)
-        return take_elements(reading, next, value);
+        return take_elements(reading, at, value);
     if (value->kind == NILAI_VALUE_MAP)
-        return skip(reading, next, nilai_msgpack_children(value), 2);
+        return skip(reading, at, nilai_msgpack_children(value), 2);
     if (value->kind == NILAI_VALUE_EXTENSION) {
         bool bad;
         if (!nilai_msgpack_read_time(value, &bad) && bad) {
@@ -101,43 +112,93 @@ static const uint8_t *take_other_value(const struct reading *reading, const uint
             value->integer = NILAI_TIME_BAD;
         }
     }
-    return next;
-}
-
-/* A value of the top map, whole. */
-static inline const uint8_t *take_value(const struct reading *reading, const uint8_t *at,
-                                        struct nilai_value *value)
-{
-    value->position = (uint32_t)(at - reading->start);
-    const uint8_t *next = nilai_msgpack_take_common(at, reading->end, value);
-    return next != NULL ? next : take_other_value(reading, at, value);
-}
-
-/* Keys may be of any kind; those that are no string name no field of ours. */
-__attribute__((noinline)) static const uint8_t *
-take_any_key(const struct reading *reading, const uint8_t *at, enum nilai_field *field)
-{
-    struct nilai_value key;
-    at = take_value(reading, at, &key);
-    *field = NILAI_FIELDS;
-    if (at != NULL && key.kind == NILAI_VALUE_TEXT)
-        *field = nilai_field_find(reading->index, key.text.data, key.text.size);
     return at;
 }
 
-/* NULL if the key is not that name, or if it stands too near the end for comparing words. */
-static inline const uint8_t *take_guessed_key(const struct reading *reading, const uint8_t *at,
-                                              const struct nilai_name *name)
+/* The values that events are made of: short strings, small integers, doubles, and unsigned
+ * integers, as timestamps are. 0: another one, or one too near the end. */
+static inline size_t take_common_value(const uint8_t *bytes, size_t size, size_t at,
+                                       struct nilai_value *value)
 {
-    const char *text = (const char *)at + 1;
-    uint64_t word;
-    if (NILAI_UNLIKELY(reading->end - at <= name->reach))
-        return NULL;
-    memcpy(&word, text, sizeof word);
-    if (*at != (0xa0 | name->size) || (word & name->mask) != name->word
-        || !nilai_name_has_rest(name, text, name->size))
-        return NULL;
-    return at + 1 + name->size;
+    if (NILAI_UNLIKELY(at == size))
+        return 0;
+    uint32_t first = bytes[at++];
+    uint32_t length = first - 0xa0;
+    if (length < 0x20) {
+        value->kind = NILAI_VALUE_TEXT;
+        value->text = (struct nilai_text){(const char *)bytes + at, length};
+        return NILAI_LIKELY(at + length <= size) ? at + length : 0;
+    }
+    if (first <= 0x7f) {
+        value->kind = NILAI_VALUE_INTEGER;
+        value->integer = first;
+        return at;
+    }
+    if (at + sizeof(uint64_t) > size)
+        return 0;
+    uint64_t bits = nilai_msgpack_load(bytes + at, sizeof bits);
+    if (first == 0xcb) {
+        value->kind = NILAI_VALUE_REAL;
+        memcpy(&value->real, &bits, sizeof bits);
+        return at + sizeof bits;
+    }
+    if (first == 0xcf && NILAI_LIKELY(bits <= INT64_MAX)) {
+        value->kind = NILAI_VALUE_INTEGER;
+        value->integer = (int64_t)bits;
+        return at + sizeof bits;
+    }
+    uint32_t exponent = first - 0xcc;
+    if (exponent < 3) {
+        uint32_t width = UINT32_C(1) << exponent;
+        value->kind = NILAI_VALUE_INTEGER;
+        value->integer = (int64_t)(bits >> (64 - 8 * width));
+        return at + width;
+    }
+    return 0;
+}
+
+/* A value of the top map, whole. `bytes` and `size` are the reading's, in registers. */
+static inline size_t take_value(const struct reading *reading, const uint8_t *bytes, size_t size,
+                                size_t at, struct nilai_value *value)
+{
+    value->position = (uint32_t)at;
+    size_t next = take_common_value(bytes, size, at, value);
+    return NILAI_LIKELY(next != 0) ? next : take_other_value(reading, at, value);
+}
+
+struct found {
+    enum nilai_field field;
+    size_t at; /* its value; after it, if the field is not known: NILAI_FIELDS */
+};
+
+/* A key that was not guessed; if it names a field, that is what will be guessed after `last`.
+ * Keys may be of any kind; those that are no string name no field of ours. */
+__attribute__((noinline)) static struct found
+find_key(const struct reading *reading, size_t at, struct nilai_order *order, enum nilai_field last)
+{
+    struct nilai_value key;
+    enum nilai_field field = NILAI_FIELDS;
+    at = take_value(reading, reading->bytes, reading->size, at, &key);
+    if (at != 0 && key.kind == NILAI_VALUE_TEXT)
+        field = nilai_field_find(reading->index, key.text.data, key.text.size);
+    if (field != NILAI_FIELDS)
+        order->next[last] = (uint8_t)field;
+    else if (at != 0)
+        at = skip(reading, at, 1, 1);
+    return (struct found){field, at};
+}
+
+/* `bytes` reach as far as the key does. */
+static inline bool is_key(const struct nilai_field_key *key, const uint8_t *bytes)
+{
+    uint64_t head, tail;
+    memcpy(&head, bytes, sizeof head);
+    if (((head ^ key->head) & key->mask) != 0)
+        return false;
+    if (key->size <= sizeof head)
+        return true;
+    memcpy(&tail, bytes + key->size - sizeof tail, sizeof tail);
+    return tail == key->tail;
 }
 
 /* All pairs of the top map.
@@ -146,34 +207,64 @@ static inline const uint8_t *take_guessed_key(const struct reading *reading, con
  * much less than searching it. More than that, where the value starts then follows from the
  * name, which the processor knows long before it has loaded the key's own length.
  * What has been seen is in registers: in memory, each pair would wait for the one before. */
-static const uint8_t *take_pairs(const struct reading *reading, const uint8_t *at, uint32_t count)
+static size_t take_pairs(const struct reading *reading, size_t at, uint32_t pairs,
+                         struct nilai_order *order)
 {
+    const struct nilai_field_key *keys = reading->index->keys;
+    const uint8_t *bytes = reading->bytes;
+    const size_t size = reading->size;
     struct nilai_fields *fields = reading->fields;
-    uint32_t present = 0, twice = 0;
-    enum nilai_field last = NILAI_FIELDS;
-    for (; count > 0; count--) {
-        enum nilai_field field = fields->next[last];
-        const uint8_t *value = take_guessed_key(reading, at, &reading->index->names[field]);
-        if (NILAI_UNLIKELY(value == NULL)) {
-            value = take_any_key(reading, at, &field);
-            if (NILAI_UNLIKELY(value == NULL))
-                return NULL;
-            if (field != NILAI_FIELDS)
-                fields->next[last] = (uint8_t)field;
-        }
-        if (NILAI_UNLIKELY(field == NILAI_FIELDS)) {
-            at = skip(reading, value, 1, 1);
+    uint32_t present = 0;
+    enum nilai_field last = NILAI_FIELDS; /* that is known */
+    fields->twice = 0;
+    for (; pairs > 0; pairs--) {
+        enum nilai_field field = order->next[last];
+        if (NILAI_LIKELY(at + keys[field].reach <= size && is_key(&keys[field], bytes + at))) {
+            at += keys[field].size;
         } else {
-            twice |= present & UINT32_C(1) << field;
-            present |= UINT32_C(1) << field;
-            at = take_value(reading, value, &fields->values[field]);
+            struct found found = find_key(reading, at, order, last);
+            if (NILAI_UNLIKELY(found.at == 0))
+                return 0;
+            field = found.field;
+            at = found.at;
+            if (field == NILAI_FIELDS)
+                continue;
         }
-        if (NILAI_UNLIKELY(at == NULL))
-            return NULL;
+        if (NILAI_UNLIKELY((present & keys[field].bit) != 0))
+            fields->twice |= keys[field].bit;
+        present |= keys[field].bit;
+        at = take_value(reading, bytes, size, at, &fields->values[field]);
+        if (NILAI_UNLIKELY(at == 0))
+            return 0;
         last = field;
     }
     fields->present = present;
-    fields->twice = twice;
+    return at;
+}
+
+/* Most events have as many pairs as the one before. That is asked first, so that the processor
+ * goes on with that order before it has loaded how many there are. */
+static struct nilai_order *choose_order(struct nilai_fields *fields, uint32_t pairs)
+{
+    struct nilai_order *order = &fields->orders[fields->order];
+    if (order->pairs != pairs) {
+        fields->order = pairs % NILAI_ORDERS;
+        order = &fields->orders[fields->order];
+        order->pairs = pairs;
+    }
+    return order;
+}
+
+/* The header of the top map. */
+static inline size_t take_top(const struct reading *reading, uint32_t *pairs)
+{
+    struct nilai_value top;
+    size_t at = take(reading, 0, &top);
+    if (NILAI_UNLIKELY(at == 0))
+        return 0;
+    if (NILAI_UNLIKELY(top.kind != NILAI_VALUE_MAP))
+        return fail(reading, 0, "not a map");
+    *pairs = top.count;
     return at;
 }
 
@@ -181,19 +272,15 @@ bool nilai_read_msgpack(const struct nilai_field_index *index, const uint8_t *by
                         struct nilai_fields *fields, struct nilai_reject *reject)
 {
     NILAI_ASSERT(size <= NILAI_EVENT_SIZE_MAX);
-    const struct reading reading = {bytes, bytes + size, index, fields, reject};
-    struct nilai_value top;
-
-    const uint8_t *at = nilai_msgpack_take(bytes, reading.end, &top);
-    if (at == NULL)
-        return fail_value(&reading, bytes);
-    if (top.kind != NILAI_VALUE_MAP)
-        return nilai_fault_malformed(reject, "not a map", 0);
-    at = take_pairs(&reading, at, top.count);
-    if (NILAI_UNLIKELY(at == NULL))
+    const struct reading reading = {bytes, size, index, fields, reject};
+    uint32_t pairs = 0;
+    size_t at = take_top(&reading, &pairs);
+    if (NILAI_LIKELY(at != 0))
+        at = take_pairs(&reading, at, pairs, choose_order(fields, pairs));
+    if (NILAI_UNLIKELY(at == 0))
         return false;
-    if (at != reading.end)
-        return nilai_fault_malformed(reject, "more than one value", (size_t)(at - bytes));
+    if (NILAI_UNLIKELY(at != size))
+        return nilai_fault_malformed(reject, "more than one value", at);
     return true;
 }
 

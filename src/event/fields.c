@@ -54,12 +54,31 @@ static uint32_t mask_of(uint32_t type, bool required)
     return mask;
 }
 
+/* Its first and its last eight bytes are all of it. */
+static struct nilai_field_key key_of(enum nilai_field field)
+{
+    enum { WORD = sizeof(uint64_t) };
+    char key[2 * WORD];
+    size_t size = 1 + strlen(nilai_field_rows[field].name);
+    NILAI_ASSERT(size > 1 && size <= sizeof key);
+    key[0] = (char)(0xa0 | (size - 1));
+    memcpy(key + 1, nilai_field_rows[field].name, size - 1);
+    return (struct nilai_field_key){
+        .head = nilai_name_word(key, size),
+        .mask = size < WORD ? (UINT64_C(1) << 8 * size) - 1 : UINT64_MAX,
+        .tail = size > WORD ? nilai_name_tail(key, size) : 0,
+        .bit = UINT32_C(1) << field,
+        .size = (uint8_t)size,
+        .reach = (uint8_t)(size < WORD ? WORD : size),
+    };
+}
+
 static void add_names(struct nilai_field_index *index, enum nilai_field field)
 {
     const struct nilai_field_row *row = &nilai_field_rows[field];
     NILAI_ASSERT(row->choice_count <= NILAI_CHOICES_MAX);
-    index->names[field] = nilai_name_of(row->name, field);
-    nilai_names_add(&index->fields, index->names[field]);
+    index->keys[field] = key_of(field);
+    nilai_names_add(&index->fields, nilai_name_of(row->name, field));
     for (uint32_t choice = 0; choice < row->choice_count; choice++)
         if (row->choices[choice] != NULL)
             nilai_names_add(&index->choices,

@@ -8,16 +8,13 @@ enum { SLOTS = 1 << NILAI_NAME_SLOT_BITS };
 
 struct nilai_name nilai_name_of(const char *text, uint32_t number)
 {
-    const size_t word_size = sizeof(uint64_t);
     size_t size = strlen(text);
     NILAI_ASSERT(size > 0 && size <= NILAI_NAME_SIZE_MAX && number < NILAI_NAME_NONE);
     return (struct nilai_name){
         .word = nilai_name_word(text, size),
-        .rest = size > word_size ? nilai_name_word(text + word_size, size - word_size) : 0,
-        .mask = size >= word_size ? UINT64_MAX : (UINT64_C(1) << 8 * size) - 1,
+        .tail = size > sizeof(uint64_t) ? nilai_name_tail(text, size) : 0,
         .size = (uint32_t)size,
-        .number = (uint16_t)number,
-        .reach = (uint16_t)(size < word_size ? word_size : size),
+        .number = number,
     };
 }
 

@@ -55,31 +55,6 @@ static inline const uint8_t *nilai_msgpack_container(const uint8_t *at, const ui
     return at;
 }
 
-/* The values that events are made of: short strings, small integers, doubles, and unsigned
- * integers of 64 bits, as timestamps are. NULL: another one, or one that is cut short. */
-static inline const uint8_t *nilai_msgpack_take_common(const uint8_t *at, const uint8_t *end,
-                                                       struct nilai_value *value)
-{
-    if (NILAI_UNLIKELY(at == end))
-        return NULL;
-    uint8_t first = *at++;
-    if ((first & 0xe0) == 0xa0)
-        return nilai_msgpack_bytes(at, end, NILAI_VALUE_TEXT, first & 0x1f, value);
-    if (first <= 0x7f) {
-        value->kind = NILAI_VALUE_INTEGER;
-        value->integer = first;
-        return at;
-    }
-    if ((first != 0xcb && first != 0xcf) || end - at < 8)
-        return NULL;
-    uint64_t bits = nilai_msgpack_load(at, sizeof bits);
-    if (NILAI_UNLIKELY(first == 0xcf && bits > INT64_MAX))
-        return NULL;
-    value->kind = first == 0xcb ? NILAI_VALUE_REAL : NILAI_VALUE_INTEGER;
-    memcpy(&value->integer, &bits, sizeof bits);
-    return at + sizeof bits;
-}
-
 /* Takes one value, or the header of a container whose nilai_msgpack_children() follow; the
  * result is where the next one starts. NULL: nilai_msgpack_fault() says why.
  * `position` is left to those who need it. */

@@ -106,13 +106,21 @@ struct nilai_value {
     };
 };
 
+enum { NILAI_ORDERS = 16 };
+
+/* The order in which known fields came in the last event of so many pairs; such events are mostly
+ * of one type. Only a guess: zeros at first, and kept from event to event. */
+struct nilai_order {
+    uint32_t pairs;
+    uint8_t next[NILAI_FIELDS + 1]; /* the field that came after each, [NILAI_FIELDS]: first */
+};
+
 struct nilai_fields {
     uint32_t present; /* bit f: field f is there */
     uint32_t twice;   /* bit f: more than once; the value is the last one's */
     struct nilai_value values[NILAI_FIELDS]; /* means something where `present` has the bit */
-    /* The field that came after each the last time, [NILAI_FIELDS]: at the start, or after one
-     * that is not known. Only a guess: zeros at first, and kept from event to event. */
-    uint8_t next[NILAI_FIELDS + 1];
+    struct nilai_order orders[NILAI_ORDERS]; /* by pairs % NILAI_ORDERS */
+    uint32_t order;                          /* of the event before */
 };
 
 static inline bool nilai_value_is_number(const struct nilai_value *value)
@@ -142,11 +150,21 @@ static inline void nilai_value_note_element(struct nilai_value *array, uint32_t 
         array->ends[nth] = nilai_value_number(element);
 }
 
+/* The name of a field as a key of MessagePack: a byte with its length, then its bytes. */
+struct nilai_field_key {
+    uint64_t head; /* the first eight bytes; zeros after the end */
+    uint64_t mask; /* of eight bytes: the bits that are the key's */
+    uint64_t tail; /* the last eight, if there are more than eight */
+    uint32_t bit;  /* of the field */
+    uint8_t size;
+    uint8_t reach; /* bytes that are looked at to compare eight and all the key */
+};
+
 /* What follows from the table, made once. */
 struct nilai_field_index {
     struct nilai_names fields;
-    struct nilai_name names[NILAI_FIELDS]; /* by field */
-    struct nilai_names choices;            /* of all fields: see nilai_field_choice */
+    struct nilai_field_key keys[NILAI_FIELDS]; /* by field */
+    struct nilai_names choices;                /* of all fields: see nilai_field_choice */
     /* By type, bit f: field f. [NILAI_EVENT_TYPES], the type that we do not know, has only
      * the fields of all types. */
     uint32_t fields_of[NILAI_EVENT_TYPES + 1];

@@ -18,12 +18,10 @@ enum {
 };
 
 struct nilai_name {
-    uint64_t word; /* the first eight bytes, */
-    uint64_t rest; /* and the next eight; zeros after the end */
-    uint64_t mask; /* of a word of text: the bits that are the name's */
+    uint64_t word; /* the first eight bytes; zeros after the end */
+    uint64_t tail; /* the last eight, if there are more than eight */
     uint32_t size; /* UINT32_MAX: an empty slot, which no text matches */
-    uint16_t number;
-    uint16_t reach; /* bytes that are looked at to compare a word and all the name */
+    uint32_t number;
 };
 
 struct nilai_names {
@@ -57,11 +55,12 @@ static inline uint64_t nilai_name_word(const char *text, size_t size)
  * finds, below NILAI_NAME_NONE. */
 struct nilai_name nilai_name_of(const char *text, uint32_t number);
 
-/* True if the text's bytes after the first eight are the name's; `size` is that of both. */
-static inline bool nilai_name_has_rest(const struct nilai_name *name, const char *text, size_t size)
+/* The last eight bytes, of at least so many. */
+static inline uint64_t nilai_name_tail(const char *text, size_t size)
 {
-    const size_t done = sizeof name->word;
-    return size <= done || nilai_name_word(text + done, size - done) == name->rest;
+    uint64_t word;
+    memcpy(&word, text + size - sizeof word, sizeof word);
+    return word;
 }
 
 /* Makes an empty set. */
@@ -81,7 +80,8 @@ static inline uint32_t nilai_names_find(const struct nilai_names *names, const c
 {
     uint64_t word = nilai_name_word(text, size);
     const struct nilai_name *name = &names->slots[nilai_names_slot(names->multiplier, word)];
-    if (name->word != word || name->size != size || !nilai_name_has_rest(name, text, size))
+    if (name->word != word || name->size != size
+        || (size > sizeof word && name->tail != nilai_name_tail(text, size)))
         return NILAI_NAME_NONE;
     return name->number;
 }

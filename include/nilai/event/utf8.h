@@ -12,16 +12,15 @@ size_t nilai_utf8_step(const char *data, size_t size, bool *valid);
 
 bool nilai_utf8_valid_slow(const char *data, size_t size);
 
-/* Nearly all text is short and ASCII: eight bytes at once, the last ones overlapping. */
+/* Nearly all text is short and ASCII: a word at once, the last one overlapping the one before. */
 static inline bool nilai_utf8_is_ascii(const char *data, size_t size)
 {
     const uint64_t high_bits = UINT64_C(0x8080808080808080);
-    uint64_t seen = 0;
-    if (size < sizeof seen)
+    if (size < sizeof(uint64_t))
         return (nilai_name_word(data, size) & high_bits) == 0;
-    for (size_t at = 0; at + sizeof seen < size; at += sizeof seen)
+    uint64_t seen = nilai_name_word(data, sizeof seen) | nilai_name_tail(data, size);
+    for (size_t at = sizeof seen; at + sizeof seen < size; at += sizeof seen)
         seen |= nilai_name_word(data + at, sizeof seen);
-    seen |= nilai_name_word(data + size - sizeof seen, sizeof seen);
     return (seen & high_bits) == 0;
 }
 
