@@ -10,11 +10,11 @@ import resource
 import statistics
 import subprocess
 import sys
-import time
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from kafka import client
 from kafka.cluster import LIBS, Cluster
 from kafka.test_run import quiet_environment
 
@@ -138,25 +138,13 @@ class RealBrokers:
         self.cluster.__exit__(*error)
 
     def create(self, topics, partitions):
-        made = self.admin.create_topics([NewTopic(topic, partitions, 1) for topic in topics],
-                                        operation_timeout=60)
-        for future in made.values():
-            future.result(60)
-        deadline = time.monotonic() + 60
-        while not all(self._knows(topic, partitions) for topic in topics):
-            check(time.monotonic() < deadline, f"topics {topics} were made and are not there")
-            time.sleep(0.05)
-
-    def _knows(self, topic, partitions):
-        """A broker may hear of a topic a little later than the controller."""
-        found = self.admin.list_topics(topic, timeout=60).topics[topic]
-        return not found.error and len(found.partitions) == partitions
+        client.create_topics(self.bootstrap, [NewTopic(topic, partitions, 1) for topic in topics])
 
     def delete(self, topics):
         """Some of them may never have been made."""
         for future in self.admin.delete_topics(topics, operation_timeout=60).values():
             with contextlib.suppress(KafkaException):
-                future.result(60)
+                future.result()
 
 
 class EmulatedBrokers:

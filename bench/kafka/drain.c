@@ -20,7 +20,7 @@
 #include "nilai/io/kafka_admin.h"
 #include "nilai/io/kafka_source.h"
 
-enum { TAKE_MAX = 512, WAIT_MS = 100, PATIENCE_MS = 60000, BUSY_NS_MAX = 1000000000 };
+enum { TAKE_MAX = 512, WAIT_MS = 100, PATIENCE_MS = 240000, BUSY_NS_MAX = 1000000000 };
 
 struct drain {
     struct nilai_kafka_layout layout;

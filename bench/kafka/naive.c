@@ -23,7 +23,7 @@
 #include "measure.h"
 #include "nilai/base/clock.h"
 
-enum { POLL_MS = 100, FLUSH_MS = 60000, BUCKETS_FIRST = 1024, KEY_MAX = 64, JSON_SIZE = 512 };
+enum { POLL_MS = 100, FLUSH_MS = 240000, BUCKETS_FIRST = 1024, KEY_MAX = 64, JSON_SIZE = 512 };
 
 struct customer {
     struct customer *next;

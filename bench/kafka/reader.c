@@ -33,9 +33,9 @@
 
 enum {
     POLL_MS = 100,
-    CONNECT_MS = 60000,
+    CONNECT_MS = 240000,
     BATCH = 1000,
-    SILENCE_MS_MAX = 60000, /* after which changes that are still missing will not come */
+    SILENCE_MS_MAX = 240000, /* after which changes that are still missing will not come */
     CHANGE_SIZE_MAX = 65536,
 };
 

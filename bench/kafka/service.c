@@ -17,7 +17,7 @@
 #include "nilai/base/clock.h"
 #include "nilai/run/server.h"
 
-enum { LOOK_MS = 20, CONNECT_MS = 60000 };
+enum { LOOK_MS = 20, CONNECT_MS = 240000 };
 
 struct service {
     struct nilai_server *server;

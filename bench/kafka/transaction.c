@@ -23,7 +23,7 @@ enum {
     MESSAGE_BYTES = 700,
     OFFSETS_MS = 5000,
     FLUSH_LOOKS_MAX = 100,
-    PATIENCE_MS = 60000,
+    PATIENCE_MS = 240000,
 };
 
 struct bare {

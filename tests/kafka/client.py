@@ -15,6 +15,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from kafka.cluster import PATIENCE_S
 
 TIMEOUT_S = 60  # of one request
+# What a topic is like that forgets nothing by itself.
+KEPT = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 
 
 class Message(NamedTuple):

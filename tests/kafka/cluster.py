@@ -41,7 +41,7 @@ PORTS = 5  # of a node
 # Whoever is not heard of for so long is taken for dead, and topics are refused if nobody is left.
 # An only node is not: a machine that stands still must not look like that. If it was killed, who
 # comes back must wait for the end of the session; among several the others take over after it.
-LONG_SESSION_MS, SHORT_SESSION_MS = 120000, 3000
+LONG_SESSION_MS, SHORT_SESSION_MS = 120000, 6000
 
 
 class ClusterError(Exception):

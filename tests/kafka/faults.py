@@ -27,6 +27,12 @@ class LiveScene(test_run.Scene):
         self.state = self.settings["state.topic"]
         self.kept = {}
 
+    def create_outputs(self, partitions):
+        """As the program would, but with more patience."""
+        for topic in (*self.outputs.values(), self.dead_letter):
+            client.create_topic(self.bootstrap, topic, partitions)
+        client.create_topic(self.bootstrap, self.state, partitions, config=client.KEPT)
+
     def keep_input(self):
         """Remembers what is in the input now: it is about to be deleted."""
         for record in client.read_all(self.bootstrap, *self.inputs):
@@ -58,6 +64,8 @@ class Faults(test_exactly_once.ExactlyOnce):
                               "topics__replication": str(min(3, len(self.kafka.nodes)))}
                              | settings))
         client.create_topic(self.kafka.bootstrap, scene.inputs[0], partitions, config=config)
+        if len(self.kafka.nodes) > 1:  # who stands still is taken for dead, and refuses topics
+            scene.create_outputs(partitions)
         for node in self.kafka.nodes:  # one has heard of it; the others do so soon
             client.partition_count(f"127.0.0.1:{node.port}", scene.inputs[0])
         return scene

@@ -23,8 +23,8 @@ RATE = 3000
 PARTITIONS = 4
 FAST = {"state__image_ratio": "2", "state__image_round_max": "1s"}     # the floor follows soon
 NEVER = {"state__image_ratio": "0.01", "state__image_round_max": "30d"}  # the floor stays behind
-SMALL_SEGMENTS = {"segment.ms": "1000", "segment.bytes": str(1 << 21), "file.delete.delay.ms": "500",
-                  "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+SMALL_SEGMENTS = client.KEPT | {"segment.ms": "1000", "segment.bytes": str(1 << 21),
+                                "file.delete.delay.ms": "500"}
 DAY_MS = 86400000
 
 

@@ -36,7 +36,6 @@ PERSON = "a-person-with-a-name"
 DAY = 86400000
 TOO_LONG_S = 120
 AT_A_TIME = 3
-KEPT = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 
 
 class SafeScene(test_run.Scene):
@@ -59,7 +58,7 @@ class SafeScene(test_run.Scene):
         return self.outputs.get(part, f"{self.group}.{part}")
 
     def topics(self):
-        return {self.topic(part): KEPT if part in (*rights.INPUTS, "state") else {}
+        return {self.topic(part): client.KEPT if part in (*rights.INPUTS, "state") else {}
                 for part in (*rights.INPUTS, *rights.OUTPUTS, "state")}
 
     def name_of(self, right):

@@ -103,8 +103,6 @@ class Scene(unittest.TestCase):
 class Topic(Scene):
     """What must be true of the journal's topic before anything is read or written."""
 
-    WANTED = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
-
     def setUp(self):
         super().setUp()
         self.input = f"input-{Scene.number}"
@@ -116,7 +114,7 @@ class Topic(Scene):
                               text=True, timeout=PATIENCE_S).stdout.strip()
 
     def make(self, partitions=PARTITIONS, **changes):
-        self.create(self.topic, partitions, self.WANTED | changes)
+        self.create(self.topic, partitions, client.KEPT | changes)
 
     def test_it_is_asked_for_and_made_as_it_must_be(self):
         text = self.prepare()
@@ -142,7 +140,7 @@ class Topic(Scene):
         self.assertIn(f"--entity-name {self.topic} --add-config {cure}", text)
 
     def test_a_retention_is_refused_with_the_command_that_mends_it(self):
-        cure = ",".join(f"{name}={value}" for name, value in self.WANTED.items())
+        cure = ",".join(f"{name}={value}" for name, value in client.KEPT.items())
         for name, value in (("cleanup.policy", "compact"), ("cleanup.policy", "compact,delete"),
                             ("retention.ms", "604800000"), ("retention.bytes", "1000000")):
             with self.subTest(name=name, value=value):
@@ -212,6 +210,7 @@ class StateLog(Scene):
         self.assertEqual(self.probe.mark(0), "30")
         self.assertEqual(self.probe.open(0), "ok")
         self.assertEqual(self.probe.end(0), "30")
+        client.wait_until(lambda: self.probe.drain(0, 1000) == "waiting 10", "not all is read")
         self.assertEqual(self.probe.drain(0, 1000), "waiting 10")
         # Somebody else goes on behind it; that is not ours to read.
         self.write(0, [b"after "] * 5)
