@@ -5,12 +5,12 @@
  *
  * One rd_kafka_consumer_poll a message, msgpack_unpack_next into a tree, fields found by name, a
  * hash table of chains under a lock, a rule of thumb for a score, one rd_kafka_produce with a text
- * by snprintf for each change; the library's defaults, and the C library's allocator. State is in
- * memory only, and offsets are committed by the library every few seconds.
+ * by snprintf and headers for each change; the library's defaults, and the C library's allocator.
+ * State is in memory only, and offsets are committed by the library every few seconds.
  *
- * It knows no deadlines, windows, segments, currencies, dead letters, reasons or headers. So that
- * it publishes as much as the service does over the same events, changes come at a given pace and
- * say what the score is at that moment.
+ * It knows no deadlines, windows, segments, currencies or dead letters, and only one reason. So that
+ * it publishes as much as the service does over the same events, changes come at a given pace, in
+ * messages that are built as the service's are, and say what the score is at that moment.
  */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
@@ -19,11 +19,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "measure.h"
 #include "nilai/base/clock.h"
 
-enum { POLL_MS = 100, FLUSH_MS = 240000, BUCKETS_FIRST = 1024, KEY_MAX = 64, JSON_SIZE = 512 };
+enum { POLL_MS = 100, FLUSH_MS = 240000, BUCKETS_FIRST = 1024, KEY_MAX = 64, JSON_SIZE = 1024 };
 
 struct customer {
     struct customer *next;
@@ -32,7 +33,7 @@ struct customer {
     uint64_t events, purchases, tickets;
     double spent;
     double score;
-    char band[8];
+    char band[8], band_before[8];
     uint64_t changes;
     char id[KEY_MAX];
 };
@@ -115,6 +116,7 @@ static void score(struct customer *customer, int64_t ts_ms)
     double silence = (double)(ts_ms - customer->last_ms);
     double risk = silence / (silence + gap + 86400e3) + 0.05 * (double)customer->tickets
                   - 0.0001 * customer->spent;
+    strcpy(customer->band_before, customer->band);
     customer->score = risk < 0 ? 0 : risk > 1 ? 1 : risk;
     strcpy(customer->band, customer->score > 0.7   ? "high"
                            : customer->score > 0.4 ? "medium"
@@ -157,30 +159,81 @@ static double number_of(const msgpack_object *object)
     }
 }
 
-static void publish(struct naive *naive, const struct customer *customer, int64_t ts_ms)
+/* What a change comes from. */
+struct cause {
+    const rd_kafka_message_t *message;
+    char id[KEY_MAX];
+    int64_t ts_ms;
+};
+
+static void add_header(rd_kafka_headers_t *headers, const char *name, const char *value)
+{
+    if (rd_kafka_header_add(headers, name, -1, value, -1) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        bench_fail("a header cannot be added");
+}
+
+/* A CloudEvent. */
+static rd_kafka_headers_t *headers_of(const struct customer *customer, int64_t ts_ms)
+{
+    char id[2 * KEY_MAX], seconds[32], at[40];
+    struct tm time;
+    time_t ts_s = ts_ms / 1000;
+    snprintf(id, sizeof id, "%s:%" PRId64 ":%" PRIu64, customer->id, ts_ms, customer->changes);
+    strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", gmtime_r(&ts_s, &time));
+    snprintf(at, sizeof at, "%s.%03dZ", seconds, (int)(ts_ms % 1000));
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(6);
+    add_header(headers, "ce_specversion", "1.0");
+    add_header(headers, "ce_id", id);
+    add_header(headers, "ce_source", config.output_source);
+    add_header(headers, "ce_type", "nilai.churn-risk.v1");
+    add_header(headers, "ce_time", at);
+    add_header(headers, "content-type", "application/json");
+    return headers;
+}
+
+static int format(const struct customer *customer, const struct cause *cause,
+                  char value[static JSON_SIZE])
+{
+    double silence_days = (double)(cause->ts_ms - customer->last_ms) / 86400e3;
+    return snprintf(
+        value, JSON_SIZE,
+        "{\"v\":1,\"customer\":\"%s\",\"seq\":%" PRIu64 ",\"at\":%" PRId64
+        ",\"cause\":{\"type\":\"event\",\"id\":\"%s\",\"topic\":\"%s\",\"partition\":%" PRId32
+        ",\"offset\":%" PRId64 "},\"from\":\"%s\",\"to\":\"%s\",\"risk\":%.4f,"
+        "\"reasons\":[{\"code\":\"silence\",\"points\":%.4f,"
+        "\"text\":\"No purchase for %.1f days.\"}],\"silence_days\":%.4f,"
+        "\"repeat_days\":%" PRIu64 ",\"value_at_risk\":\"%.4f\",\"currency\":\"USD\","
+        "\"model\":\"default\"}",
+        customer->id, customer->changes, cause->ts_ms, cause->id,
+        rd_kafka_topic_name(cause->message->rkt), cause->message->partition, cause->message->offset,
+        customer->band_before, customer->band, customer->score, silence_days / 30, silence_days,
+        silence_days, customer->purchases, customer->score * customer->spent);
+}
+
+static void publish(struct naive *naive, struct customer *customer, const struct cause *cause)
 {
     char value[JSON_SIZE];
-    int size = snprintf(value, sizeof value,
-                        "{\"customer\":\"%s\",\"at\":%" PRId64 ",\"band\":\"%s\",\"risk\":%.4f,"
-                        "\"events\":%" PRIu64 ",\"purchases\":%" PRIu64 ",\"tickets\":%" PRIu64
-                        ",\"spent\":\"%.4f\",\"silence_days\":%.4f}",
-                        customer->id, ts_ms, customer->band, customer->score, customer->events,
-                        customer->purchases, customer->tickets, customer->spent,
-                        (double)(ts_ms - customer->last_ms) / 86400e3);
+    customer->changes++;
+    int size = format(customer, cause, value);
+    rd_kafka_headers_t *headers = headers_of(customer, cause->ts_ms);
     while (rd_kafka_producev(naive->producer, RD_KAFKA_V_TOPIC(config.churn_risk_topic),
                              RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
                              RD_KAFKA_V_KEY(customer->id, strlen(customer->id)),
-                             RD_KAFKA_V_VALUE(value, (size_t)size), RD_KAFKA_V_END)
+                             RD_KAFKA_V_VALUE(value, (size_t)size), RD_KAFKA_V_HEADERS(headers),
+                             RD_KAFKA_V_END)
            == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         rd_kafka_poll(naive->producer, POLL_MS);
     rd_kafka_poll(naive->producer, 0);
     naive->produced++;
 }
 
-static void apply(struct naive *naive, const msgpack_object *event)
+static void apply(struct naive *naive, const rd_kafka_message_t *message,
+                  const msgpack_object *event)
 {
     char id[KEY_MAX], type[16];
     int64_t ts_ms = (int64_t)number_of(field(event, "ts"));
+    struct cause cause = {.message = message, .ts_ms = ts_ms};
+    text_of(field(event, "id"), cause.id, sizeof cause.id);
     text_of(field(event, "customer"), id, sizeof id);
     text_of(field(event, "type"), type, sizeof type);
     pthread_mutex_lock(&naive->lock);
@@ -194,7 +247,7 @@ static void apply(struct naive *naive, const msgpack_object *event)
     score(customer, ts_ms);
     for (naive->changes_due += naive->changes_per_event; naive->changes_due >= 1;
          naive->changes_due--)
-        publish(naive, customer, ts_ms);
+        publish(naive, customer, &cause);
     customer->last_ms = ts_ms;
     pthread_mutex_unlock(&naive->lock);
     naive->events++;
@@ -217,7 +270,7 @@ static void take(struct naive *naive, const rd_kafka_message_t *message)
             != MSGPACK_UNPACK_SUCCESS
         || unpacked.data.type != MSGPACK_OBJECT_MAP)
         bench_fail("an event is not a MessagePack map");
-    apply(naive, &unpacked.data);
+    apply(naive, message, &unpacked.data);
     msgpack_unpacked_destroy(&unpacked);
 }
 
