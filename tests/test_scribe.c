@@ -55,6 +55,31 @@ static struct seen look(const struct journal *journal, int64_t offset)
     return seen;
 }
 
+/* Days to write about, and who writes them into a log that does not say yet where it ends: so there
+ * are no images. */
+struct scene {
+    struct history *history;
+    struct journal journal;
+    struct desk desk;
+    uint64_t patience;
+};
+
+static void scene_open(struct scene *scene, uint64_t seed)
+{
+    scene->history = make_history(test_seed(seed));
+    scene->patience = 1;
+    journal_init(&scene->journal);
+    scene->journal.answers = false;
+    desk_open(&scene->desk, &scene->journal, scene->history, fresh(), NULL, 77, &scene->patience);
+}
+
+static void scene_close(struct scene *scene)
+{
+    desk_close(&scene->desk);
+    journal_fini(&scene->journal);
+    free(scene->history);
+}
+
 /* Turns, ticks and commits as `seed` says. */
 static void write_days(struct journal *journal, const struct history *history, uint64_t seed,
                        bool stingy)
@@ -107,31 +132,24 @@ TEST(a_full_sink_changes_no_record)
  * a commit is put; a turn with events is one by itself. */
 TEST(quiet_turns_are_written_as_one)
 {
-    struct history *history = make_history(test_seed(42));
-    struct journal journal;
-    struct desk desk;
-    uint64_t seed = 1;
-    journal_init(&journal);
-    journal.answers = false; /* no images */
-    desk_open(&desk, &journal, history, fresh(), NULL, 77, &seed);
+    struct scene scene;
+    scene_open(&scene, 42);
     for (int tick = 1; tick <= 10; tick++)
-        desk_turn(&desk, 0, TEST_START_MS - 1000 + tick);
-    CHECK_EQ(nilai_scribe_last_turn(desk.scribe), 2);
-    CHECK_EQ(nilai_scribe_next_turn(desk.scribe), 3);
-    desk_turn(&desk, 5, -1);
-    CHECK_EQ(nilai_scribe_last_turn(desk.scribe), 3);
-    desk_put_commit(&desk, 0);
+        desk_turn(&scene.desk, 0, TEST_START_MS - 1000 + tick);
+    CHECK_EQ(nilai_scribe_last_turn(scene.desk.scribe), 2);
+    CHECK_EQ(nilai_scribe_next_turn(scene.desk.scribe), 3);
+    desk_turn(&scene.desk, 5, -1);
+    CHECK_EQ(nilai_scribe_last_turn(scene.desk.scribe), 3);
+    desk_put_commit(&scene.desk, 0);
     for (int tick = 1; tick <= 10; tick++)
-        desk_turn(&desk, 0, desk.reached.clock_ms + 1);
-    desk_put_commit(&desk, 0);
-    desk_put_commit(&desk, 0);
-    CHECK_EQ(journal.count, 3);
-    CHECK(look(&journal, 0).turns == 2 && look(&journal, 0).closes);
-    CHECK(look(&journal, 1).turns == 1 && look(&journal, 1).head.first == 4);
-    CHECK(look(&journal, 2).turns == 0 && look(&journal, 2).head.first == 5);
-    desk_close(&desk);
-    journal_fini(&journal);
-    free(history);
+        desk_turn(&scene.desk, 0, scene.desk.reached.clock_ms + 1);
+    desk_put_commit(&scene.desk, 0);
+    desk_put_commit(&scene.desk, 0);
+    CHECK_EQ(scene.journal.count, 3);
+    CHECK(look(&scene.journal, 0).turns == 2 && look(&scene.journal, 0).closes);
+    CHECK(look(&scene.journal, 1).turns == 1 && look(&scene.journal, 1).head.first == 4);
+    CHECK(look(&scene.journal, 2).turns == 0 && look(&scene.journal, 2).head.first == 5);
+    scene_close(&scene);
 }
 
 /* Goal: a commit that is longer than a record goes in parts, of which only the last one closes it,
@@ -178,40 +196,33 @@ TEST(a_long_commit_goes_in_parts)
  * the images that lift it. Method: one round, step by step. */
 TEST(the_head_goes_after_a_floor_that_knows_of_the_images)
 {
-    struct history *history = make_history(test_seed(43));
-    struct journal journal;
-    struct desk desk;
-    uint64_t seed = 1;
-    journal_init(&journal);
-    journal.answers = false;
-    desk_open(&desk, &journal, history, fresh(), NULL, 77, &seed);
-    desk_turn(&desk, 500, -1);
-    desk_turn(&desk, 500, -1);
-    desk_put_commit(&desk, 0);
-    nilai_scribe_commit_held(desk.scribe);
-    CHECK_EQ(journal.count, 1); /* no round before the log has said where it ends */
-    CHECK(journal.asked);
-    journal.answers = true;
-    for (int64_t now_ms = 0; journal.trimmed == 0 && now_ms < 3000; now_ms += 100) {
-        int64_t before = journal.count;
-        if (!nilai_scribe_is_due(desk.scribe, now_ms))
+    struct scene scene;
+    scene_open(&scene, 43);
+    desk_turn(&scene.desk, 500, -1);
+    desk_turn(&scene.desk, 500, -1);
+    desk_put_commit(&scene.desk, 0);
+    nilai_scribe_commit_held(scene.desk.scribe);
+    CHECK_EQ(scene.journal.count, 1); /* no round before the log has said where it ends */
+    CHECK(scene.journal.asked);
+    scene.journal.answers = true;
+    for (int64_t now_ms = 0; scene.journal.trimmed == 0 && now_ms < 3000; now_ms += 100) {
+        int64_t before = scene.journal.count;
+        if (!nilai_scribe_is_due(scene.desk.scribe, now_ms))
             continue;
-        desk_put_commit(&desk, now_ms);
-        struct seen close = look(&journal, before);
+        desk_put_commit(&scene.desk, now_ms);
+        struct seen close = look(&scene.journal, before);
         CHECK(close.closes);
-        CHECK_EQ(journal.trimmed, 0);
-        nilai_scribe_commit_held(desk.scribe);
-        CHECK_EQ(journal.trimmed > 0, close.floor > 0);
-        for (int64_t at = before + 1; at < journal.count; at++)
-            CHECK_EQ(look(&journal, at).turn, nilai_scribe_last_turn(desk.scribe));
+        CHECK_EQ(scene.journal.trimmed, 0);
+        nilai_scribe_commit_held(scene.desk.scribe);
+        CHECK_EQ(scene.journal.trimmed > 0, close.floor > 0);
+        for (int64_t at = before + 1; at < scene.journal.count; at++)
+            CHECK_EQ(look(&scene.journal, at).turn, nilai_scribe_last_turn(scene.desk.scribe));
     }
-    CHECK_EQ(journal.trimmed, 1); /* where it ended when the round began */
-    CHECK(!nilai_scribe_is_due(desk.scribe, 1000000)); /* and then there is quiet */
-    CHECK(nilai_scribe_take_bytes(desk.scribe) > 0);
-    CHECK_EQ(nilai_scribe_take_bytes(desk.scribe), 0);
-    desk_close(&desk);
-    journal_fini(&journal);
-    free(history);
+    CHECK_EQ(scene.journal.trimmed, 1); /* where it ended when the round began */
+    CHECK(!nilai_scribe_is_due(scene.desk.scribe, 1000000)); /* and then there is quiet */
+    CHECK(nilai_scribe_take_bytes(scene.desk.scribe) > 0);
+    CHECK_EQ(nilai_scribe_take_bytes(scene.desk.scribe), 0);
+    scene_close(&scene);
 }
 
 /* Goal: what goes with the head of the log is no part whose commit has images of the round: those
@@ -219,56 +230,42 @@ TEST(the_head_goes_after_a_floor_that_knows_of_the_images)
  * Method: the log says where it ends amid a commit, after its last part. */
 TEST(no_round_begins_amid_a_commit)
 {
-    struct history *history = make_history(test_seed(45));
-    struct journal journal;
-    struct desk desk;
-    uint64_t seed = 1;
-    journal_init(&journal);
-    journal.answers = false;
-    desk_open(&desk, &journal, history, fresh(), NULL, 77, &seed);
-    desk_turn(&desk, 500, -1);
-    CHECK(!nilai_scribe_is_due(desk.scribe, 0));
-    CHECK(journal.asked);
-    CHECK_EQ(nilai_scribe_put_part(desk.scribe, &journal.sink), NILAI_OK);
-    CHECK_EQ(journal.count, 1);
-    journal.answers = true;
-    CHECK(!nilai_scribe_is_due(desk.scribe, 0));
-    desk_put_commit(&desk, 0);
-    nilai_scribe_commit_held(desk.scribe);
-    CHECK_EQ(journal.count, 1);
+    struct scene scene;
+    scene_open(&scene, 45);
+    desk_turn(&scene.desk, 500, -1);
+    CHECK(!nilai_scribe_is_due(scene.desk.scribe, 0));
+    CHECK(scene.journal.asked);
+    CHECK_EQ(nilai_scribe_put_part(scene.desk.scribe, &scene.journal.sink), NILAI_OK);
+    CHECK_EQ(scene.journal.count, 1);
+    scene.journal.answers = true;
+    CHECK(!nilai_scribe_is_due(scene.desk.scribe, 0));
+    desk_put_commit(&scene.desk, 0);
+    nilai_scribe_commit_held(scene.desk.scribe);
+    CHECK_EQ(scene.journal.count, 1);
 
-    CHECK(nilai_scribe_is_due(desk.scribe, 0));
-    desk_put_commit(&desk, 0);
-    nilai_scribe_commit_held(desk.scribe);
-    CHECK(look(&journal, 1).closes);
-    CHECK(journal.count > 2 && look(&journal, 2).kind == NILAI_JOURNAL_CUSTOMERS);
-    for (int64_t now_ms = 0; journal.trimmed == 0; now_ms += 100) {
+    CHECK(nilai_scribe_is_due(scene.desk.scribe, 0));
+    desk_put_commit(&scene.desk, 0);
+    nilai_scribe_commit_held(scene.desk.scribe);
+    CHECK(look(&scene.journal, 1).closes);
+    CHECK(scene.journal.count > 2 && look(&scene.journal, 2).kind == NILAI_JOURNAL_CUSTOMERS);
+    for (int64_t now_ms = 0; scene.journal.trimmed == 0; now_ms += 100) {
         CHECK(now_ms < 3000);
-        desk_put_commit(&desk, now_ms);
-        nilai_scribe_commit_held(desk.scribe);
+        desk_put_commit(&scene.desk, now_ms);
+        nilai_scribe_commit_held(scene.desk.scribe);
     }
-    CHECK_EQ(journal.trimmed, 1);
-    desk_close(&desk);
-    journal_fini(&journal);
-    free(history);
+    CHECK_EQ(scene.journal.trimmed, 1);
+    scene_close(&scene);
 }
 
 /* Goal: a topic whose beginning becomes known later moves without a turn of its events. */
 TEST(a_beginning_that_becomes_known_is_a_turn_of_its_own)
 {
-    struct history *history = make_history(test_seed(44));
-    struct journal journal;
-    struct desk desk;
-    uint64_t seed = 1;
-    journal_init(&journal);
-    journal.answers = false;
-    desk_open(&desk, &journal, history, fresh(), NULL, 77, &seed);
-    nilai_scribe_move(desk.scribe, 0, 40);
-    desk.reached.offsets[0] = 40;
-    desk_turn(&desk, 3, -1);
-    desk_put_commit(&desk, 0);
-    CHECK_EQ(look(&journal, 0).turns, 2);
-    desk_close(&desk);
-    journal_fini(&journal);
-    free(history);
+    struct scene scene;
+    scene_open(&scene, 44);
+    nilai_scribe_move(scene.desk.scribe, 0, 40);
+    scene.desk.reached.offsets[0] = 40;
+    desk_turn(&scene.desk, 3, -1);
+    desk_put_commit(&scene.desk, 0);
+    CHECK_EQ(look(&scene.journal, 0).turns, 2);
+    scene_close(&scene);
 }

@@ -84,6 +84,13 @@ def ask_for_topics(bootstrap, topics):
         raise_unless(KafkaError.TOPIC_ALREADY_EXISTS, future)
 
 
+def raise_any_error(parts):
+    """What is wrong with any of the parts of an answer."""
+    for part in parts:
+        if part.error:
+            raise KafkaException(part.error)
+
+
 def raise_unless(harmless, future):
     try:
         future.result()
@@ -183,8 +190,7 @@ def committed(bootstrap, group, topic):
     try:
         places = [TopicPartition(topic, p) for p in range(partition_count(bootstrap, topic))]
         answers = consumer.committed(places, timeout=TIMEOUT_S)
-        for error in (answer.error for answer in answers if answer.error):
-            raise KafkaException(error)
+        raise_any_error(answers)
         return [answer.offset if answer.offset >= 0 else None for answer in answers]
     finally:
         consumer.close()
@@ -220,8 +226,7 @@ def leaders(bootstrap, topic):
     """The node that leads each partition."""
     metadata = AdminClient({"bootstrap.servers": bootstrap}).list_topics(topic, timeout=TIMEOUT_S)
     partitions = metadata.topics[topic].partitions
-    for error in (partition.error for partition in partitions.values() if partition.error):
-        raise KafkaException(error)
+    raise_any_error(partitions.values())
     return [partitions[p].leader for p in range(len(partitions))]
 
 
@@ -259,5 +264,4 @@ def set_offsets(bootstrap, group, topic, offsets):
     admin = AdminClient({"bootstrap.servers": bootstrap})
     places = [TopicPartition(topic, partition, offset) for partition, offset in enumerate(offsets)]
     answer = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
-    for error in (place.error for place in answer[group].result().topic_partitions if place.error):
-        raise KafkaException(error)
+    raise_any_error(answer[group].result().topic_partitions)

@@ -95,10 +95,6 @@ class Scene(unittest.TestCase):
         Scene.number += 1
         self.topic = f"state-{Scene.number}"
 
-    def create(self, topic, partitions, config):
-        """A topic that was made is not known everywhere at once."""
-        client.create_topic(self.kafka.bootstrap, topic, partitions, config=config)
-
 
 class Topic(Scene):
     """What must be true of the journal's topic before anything is read or written."""
@@ -106,7 +102,8 @@ class Topic(Scene):
     def setUp(self):
         super().setUp()
         self.input = f"input-{Scene.number}"
-        self.create(self.input, PARTITIONS, {"retention.ms": "-1"})
+        client.create_topic(self.kafka.bootstrap, self.input, PARTITIONS,
+                            config={"retention.ms": "-1"})
 
     def prepare(self, create=False):
         return subprocess.run([PROBE, self.kafka.bootstrap, self.topic, "prepare", self.input,
@@ -114,7 +111,8 @@ class Topic(Scene):
                               text=True, timeout=PATIENCE_S).stdout.strip()
 
     def make(self, partitions=PARTITIONS, **changes):
-        self.create(self.topic, partitions, client.KEPT | changes)
+        client.create_topic(self.kafka.bootstrap, self.topic, partitions,
+                            config=client.KEPT | changes)
 
     def test_it_is_asked_for_and_made_as_it_must_be(self):
         text = self.prepare()
@@ -153,7 +151,8 @@ class Topic(Scene):
 class StateLog(Scene):
     def setUp(self):
         super().setUp()
-        self.create(self.topic, PARTITIONS, {"retention.ms": "-1"})
+        client.create_topic(self.kafka.bootstrap, self.topic, PARTITIONS,
+                            config={"retention.ms": "-1"})
         self.probe = self.new_probe()
 
     def new_probe(self):
