@@ -17,10 +17,9 @@
 
 #include "measure.h"
 #include "nilai/base/clock.h"
-#include "nilai/io/kafka_admin.h"
 #include "nilai/io/kafka_source.h"
 
-enum { TAKE_MAX = 512, WAIT_MS = 100, PATIENCE_MS = 240000, BUSY_NS_MAX = 1000000000 };
+enum { TAKE_MAX = 512, WAIT_MS = 100, BUSY_NS_MAX = 1000000000 };
 
 struct drain {
     struct nilai_kafka_layout layout;
@@ -62,27 +61,6 @@ static void on_revoked(void *context, bool lost)
 {
     (void)context;
     (void)lost;
-}
-
-static void open_topics(struct drain *drain, const char **topics)
-{
-    struct nilai_error error;
-    for (uint32_t topic = 0; topic < drain->topic_count; topic++)
-        topics[topic] = config.input_topics[topic];
-    if (nilai_kafka_admin_prepare(
-            &(struct nilai_kafka_admin_options){
-                .kafka = config.kafka,
-                .kafka_count = config.kafka_count,
-                .inputs = topics,
-                .input_count = drain->topic_count,
-                .emulated = nilai_options_has(&options, "emulated"),
-                .timeout_ms = PATIENCE_MS,
-            },
-            &drain->layout, &error)
-        != NILAI_OK)
-        bench_fail("%s", error.text);
-    drain->ended = calloc(drain->topic_count * (size_t)drain->layout.partition_count, sizeof(bool));
-    NILAI_ASSERT(drain->ended != NULL);
 }
 
 static void open_source(struct drain *drain, const char *const *topics)
@@ -192,7 +170,9 @@ int main(int argc, char **argv)
     if (nilai_options_count(&options, "busy", 0, BUSY_NS_MAX, &drain.busy_ns) != NILAI_OK)
         return nilai_options_fail(&options);
     drain.topic_count = (uint32_t)config.input_topic_count;
-    open_topics(&drain, topics);
+    bench_find_input(&config, nilai_options_has(&options, "emulated"), topics, &drain.layout);
+    drain.ended = calloc(drain.topic_count * (size_t)drain.layout.partition_count, sizeof(bool));
+    NILAI_ASSERT(drain.ended != NULL);
     open_source(&drain, topics);
     while (drain_round(&drain)) {
     }

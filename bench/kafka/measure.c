@@ -17,7 +17,7 @@
 
 #include "nilai/base/clock.h"
 
-enum { THREADS_MAX = 4096, LOOK_MS = 20, FIELDS_SIZE = 4096 };
+enum { THREADS_MAX = 4096, LOOK_MS = 20, FIELDS_SIZE = 4096, PATIENCE_MS = 240000 };
 
 #ifdef __clang__
 #define COMPILER "clang"
@@ -68,6 +68,26 @@ bool bench_begin(const struct nilai_command *command, int argc, char **argv,
         return true;
     *exit_code = nilai_options_fail(options);
     return false;
+}
+
+void bench_find_input(const struct nilai_config *config, bool emulated,
+                      const char *topics[NILAI_INPUT_TOPICS_MAX], struct nilai_kafka_layout *layout)
+{
+    struct nilai_error error;
+    for (size_t topic = 0; topic < config->input_topic_count; topic++)
+        topics[topic] = config->input_topics[topic];
+    if (nilai_kafka_admin_prepare(
+            &(struct nilai_kafka_admin_options){
+                .kafka = config->kafka,
+                .kafka_count = config->kafka_count,
+                .inputs = topics,
+                .input_count = (uint32_t)config->input_topic_count,
+                .emulated = emulated,
+                .timeout_ms = PATIENCE_MS,
+            },
+            layout, &error)
+        != NILAI_OK)
+        bench_fail("%s", error.text);
 }
 
 /* --- Threads ---------------------------------------------------------------------------- */

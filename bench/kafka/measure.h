@@ -16,6 +16,7 @@
 #ifndef NILAI_BENCH_MEASURE_H
 #define NILAI_BENCH_MEASURE_H
 
+#include "nilai/io/kafka_admin.h"
 #include "nilai/run/config.h"
 #include "nilai/run/options.h"
 
@@ -23,6 +24,12 @@
 NILAI_MUST_CHECK bool bench_begin(const struct nilai_command *command, int argc, char **argv,
                                   struct nilai_options *options, struct nilai_config *config,
                                   int *exit_code);
+
+/* The names of the input topics, and how the brokers have them; the caller frees layout->ends. Ends
+ * where they do not answer or a topic is missing. */
+void bench_find_input(const struct nilai_config *config, bool emulated,
+                      const char *topics[NILAI_INPUT_TOPICS_MAX],
+                      struct nilai_kafka_layout *layout);
 
 /* Starts the thread that looks. `main_works`: the main thread does the work itself. */
 void bench_watch(bool main_works);

@@ -15,7 +15,6 @@
 
 #include "measure.h"
 #include "nilai/base/clock.h"
-#include "nilai/io/kafka_admin.h"
 #include "nilai/io/kafka_config.h"
 
 enum {
@@ -85,20 +84,7 @@ static void fill_offsets(struct bare *bare)
 {
     const char *inputs[NILAI_INPUT_TOPICS_MAX];
     struct nilai_kafka_layout layout;
-    struct nilai_error error;
-    for (size_t topic = 0; topic < config.input_topic_count; topic++)
-        inputs[topic] = config.input_topics[topic];
-    if (nilai_kafka_admin_prepare(
-            &(struct nilai_kafka_admin_options){
-                .kafka = config.kafka,
-                .kafka_count = config.kafka_count,
-                .inputs = inputs,
-                .input_count = (uint32_t)config.input_topic_count,
-                .timeout_ms = PATIENCE_MS,
-            },
-            &layout, &error)
-        != NILAI_OK)
-        bench_fail("%s", error.text);
+    bench_find_input(&config, false, inputs, &layout);
     bare->partition_count = layout.partition_count;
     free(layout.ends);
     bare->offsets = rd_kafka_topic_partition_list_new(0);
