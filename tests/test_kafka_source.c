@@ -187,46 +187,30 @@ TEST(a_fenced_member_joins_anew)
     scene_close(&scene);
 }
 
-/* Another process of our instance joins, whenever we have joined in peace. */
-static void fence_again(struct scene *scene)
+/* Fenced once less than makes a rival, `apart_ms` from one to the next; returns when the last was. */
+static int64_t fence_almost(struct nilai_kafka_rival *rival, int64_t timeout_ms, int64_t apart_ms)
 {
-    size_t under_way = 0;
-    CHECK_EQ(rd_kafka_mock_broker_error_stack_cnt(scene->cluster, 1, HEARTBEAT, &under_way),
-             RD_KAFKA_RESP_ERR_NO_ERROR);
-    if (scene->assigned && under_way == 0)
-        fence(scene);
-    rest();
-}
-
-/* Goal: another process of the same instance is told from our own former self.
- * Method: fenced until it is told; that takes as often as makes a rival. */
-TEST(who_is_fenced_again_and_again_has_a_rival)
-{
-    struct scene scene;
-    enum nilai_status status;
-    scene_open(&scene);
-    WAIT_FOR((status = nilai_source_poll(scene.source, &scene.error)) != NILAI_OK,
-             fence_again(&scene));
-    CHECK_EQ(status, NILAI_CONFIG);
-    CHECK(strstr(scene.error.text, "`instance` i-0") != NULL);
-    CHECK(scene.lost >= NILAI_KAFKA_RIVAL_TIMES - 1);
-    scene_close(&scene);
+    nilai_kafka_rival_init(rival, timeout_ms);
+    for (int times = 1; times < NILAI_KAFKA_RIVAL_TIMES; times++)
+        CHECK(!nilai_kafka_rival_note(rival, times * apart_ms));
+    return (NILAI_KAFKA_RIVAL_TIMES - 1) * apart_ms;
 }
 
 TEST(a_rival_is_known_by_how_often_within_what_time)
 {
+    enum { SESSION_MS = 45000, SHORT_MS = 3000 };
     struct nilai_kafka_rival rival;
-    nilai_kafka_rival_init(&rival, 6000);
-    CHECK(!nilai_kafka_rival_note(&rival, 0));
-    CHECK(!nilai_kafka_rival_note(&rival, 60000));
-    CHECK(!nilai_kafka_rival_note(&rival, 60001));
-    CHECK(!nilai_kafka_rival_note(&rival, 120001));
-    CHECK(nilai_kafka_rival_note(&rival, 120001));
-    nilai_kafka_rival_init(&rival, 45000);
-    CHECK(!nilai_kafka_rival_note(&rival, 5));
-    CHECK(!nilai_kafka_rival_note(&rival, 6));
-    CHECK(nilai_kafka_rival_note(&rival, 3 * 45000 + 5));
-    CHECK(!nilai_kafka_rival_note(&rival, 2 * 3 * 45000));
+    int64_t window_ms = (int64_t)SESSION_MS * NILAI_KAFKA_RIVAL_TIMEOUTS;
+    fence_almost(&rival, SESSION_MS, 1);
+    CHECK(nilai_kafka_rival_note(&rival, window_ms + 1));
+    CHECK(!nilai_kafka_rival_note(&rival, 2 * window_ms));
+    fence_almost(&rival, SESSION_MS, 1);
+    CHECK(!nilai_kafka_rival_note(&rival, window_ms + 2));
+    fence_almost(&rival, SHORT_MS, 1);
+    CHECK(nilai_kafka_rival_note(&rival, NILAI_KAFKA_RIVAL_WINDOW_MS + 1));
+    /* Brokers that die one after the other. */
+    CHECK(!nilai_kafka_rival_note(&rival, fence_almost(&rival, SESSION_MS, 20000) + 20000));
+    CHECK(!nilai_kafka_rival_note(&rival, fence_almost(&rival, SHORT_MS, 9000) + 9000));
 }
 
 TEST(a_text_is_logged_once_in_a_while_with_how_often_it_was_left_out)

@@ -4,7 +4,7 @@
 
 void nilai_kafka_rival_init(struct nilai_kafka_rival *rival, int64_t timeout_ms)
 {
-    rival->window_ms = NILAI_KAFKA_RIVAL_TIMES * timeout_ms;
+    rival->window_ms = NILAI_KAFKA_RIVAL_TIMEOUTS * timeout_ms;
     if (rival->window_ms < NILAI_KAFKA_RIVAL_WINDOW_MS)
         rival->window_ms = NILAI_KAFKA_RIVAL_WINDOW_MS;
     for (size_t index = 0; index < NILAI_ARRAY_LEN(rival->at_ms); index++)

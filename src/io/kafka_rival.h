@@ -3,9 +3,12 @@
  *
  * Who joins a group, or writes transactions, under a name displaces whoever had it before, and
  * the brokers call that fencing. After an outage they may take us for a newcomer who displaces
- * ourselves: a request that was answered to nobody was sent again, say. So who is fenced begins
- * anew, and displaces in turn. Two processes of one name do that to each other without end, and
- * each comes to be fenced often within a short time; nobody does it to themselves so often.
+ * ourselves: a request that was answered to nobody was sent again, say. That costs nothing but a
+ * new start, and happens about once each time that the broker dies which keeps our group or our
+ * transactions, so that brokers restarted one after the other may well fence us every half minute.
+ * So who is fenced begins anew, and displaces in turn. Two processes of one name do that to each
+ * other without end, several times a second where transactions are written and with each heartbeat
+ * of the group; nothing wrong comes of it while it lasts. Nobody does it to themselves so often.
  *
  * Private to src/io. Thread: its owner's.
  */
@@ -14,7 +17,11 @@
 
 #include "nilai/base/base.h"
 
-enum { NILAI_KAFKA_RIVAL_TIMES = 3, NILAI_KAFKA_RIVAL_WINDOW_MS = 60000 };
+enum {
+    NILAI_KAFKA_RIVAL_TIMES = 8,
+    NILAI_KAFKA_RIVAL_TIMEOUTS = 3, /* the window: room for as many heartbeats, three a session, */
+    NILAI_KAFKA_RIVAL_WINDOW_MS = 60000, /* but no less than this */
+};
 
 struct nilai_kafka_rival {
     int64_t window_ms;

@@ -170,6 +170,32 @@ class Processes(Faults):
         self.check_all_once(scene)
         self.assertGreater(self.taken_back(), 0, "nobody had anything open\n" + self.log_text())
 
+    def test_of_two_processes_of_one_instance_one_ends_if_not_both(self):
+        """They displace each other until one is told, or both at once; nothing came of it."""
+        for delivery, repeated in (("exactly-once", False), ("at-least-once", True)):
+            scene = self.live_scene(f"rivals-{delivery}", delivery=delivery)
+            load = self.start_load(scene, RATE)
+            self.launch(scene, "one")
+            self.wait_for_progress(scene)
+            self.processes["former"] = self.processes.pop("one")
+            self.launch(scene, "one")
+            client.wait_until(self.ended, "nobody ends")
+            time.sleep(1)
+            for name in self.ended():
+                process = self.processes.pop(name)
+                self.assertEqual(process.returncode, 78, self.log_text())
+                process.stdout.close()
+            self.assertRegex(self.log_text(), "another process .* `instance`")
+            if not self.processes:
+                self.launch(scene, "one")
+            self.wait_for_progress(scene)
+            self.end_load(load)
+            self.settle(scene)
+            self.check_all_once(scene, repeated=repeated)
+
+    def ended(self):
+        return [name for name, process in self.processes.items() if process.poll() is not None]
+
     def test_processes_join_and_leave_under_load(self):
         scene = self.live_scene("moves")
         load = self.start_load(scene, RATE)
