@@ -3,6 +3,9 @@
  * errors it is told to. It keeps no transactions: what a reader sees is tested with real brokers.
  */
 #include "nilai/io/kafka_transaction_sink.h"
+#include "../src/io/kafka_backoff.h"
+#include "../src/io/kafka_rival.h"
+#include "nilai/base/clock.h"
 #include "test.h"
 
 #include <time.h>
@@ -296,24 +299,73 @@ TEST(an_abort_is_told_once)
     scene_close(&scene);
 }
 
-/* Goal: another process with our id ends the sink with a word about `instance`; being fenced once
- * or twice only costs that transaction.
- * Method: the brokers' word for it, three times. */
+/* Goal: transactions that fail in a row are taken back, each, and the next is tried after a wait.
+ * Method: one error for each of four, then none; the waits of the second to the fourth. */
+TEST(several_may_fail_in_a_row)
+{
+    enum { FAILURES = 4, WAITS_MS = NILAI_KAFKA_BACKOFF_FIRST_MS * (1 + 2 + 4) };
+    struct scene scene;
+    scene_open(&scene);
+    for (int round = 0; round < 2; round++) {
+        int64_t begun_ms = nilai_clock_monotonic_ms();
+        for (int number = 0; number < FAILURES; number++) {
+            will_answer(&scene, API_OFFSETS, RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+            check_round(&scene, number, NILAI_COMMIT_ABORTED);
+        }
+        CHECK(nilai_clock_monotonic_ms() - begun_ms >= WAITS_MS);
+        check_round(&scene, FAILURES, NILAI_COMMIT_DONE);
+    }
+    scene_close(&scene);
+}
+
+TEST(waits_double_and_come_to_an_end)
+{
+    struct nilai_kafka_backoff backoff = {0};
+    int total_ms = 0, wait_ms = nilai_kafka_backoff_note(&backoff);
+    CHECK_EQ(wait_ms, 0);
+    for (int failures = 2; failures < NILAI_KAFKA_BACKOFF_FAILURES; failures++) {
+        int next_ms = nilai_kafka_backoff_note(&backoff);
+        CHECK(next_ms == NILAI_KAFKA_BACKOFF_LONGEST_MS || next_ms == 2 * wait_ms
+              || (wait_ms == 0 && next_ms == NILAI_KAFKA_BACKOFF_FIRST_MS));
+        total_ms += wait_ms = next_ms;
+    }
+    CHECK_EQ(total_ms, 47750);
+    CHECK_EQ(nilai_kafka_backoff_note(&backoff), -1);
+    nilai_kafka_backoff_reset(&backoff);
+    CHECK_EQ(nilai_kafka_backoff_note(&backoff), 0);
+    CHECK_EQ(nilai_kafka_backoff_note(&backoff), NILAI_KAFKA_BACKOFF_FIRST_MS);
+}
+
+/* Fenced once less than makes a rival; one that holds after each. */
+static void fence_almost(struct scene *scene)
+{
+    for (int times = 1; times < NILAI_KAFKA_RIVAL_TIMES; times++) {
+        will_answer(scene, API_ADD_OFFSETS, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+        check_round(scene, times, NILAI_COMMIT_ABORTED);
+        check_round(scene, times, NILAI_COMMIT_DONE);
+    }
+}
+
+/* Fenced once more. */
+static void check_rival(struct scene *scene)
+{
+    enum nilai_commit_state state;
+    will_answer(scene, API_ADD_OFFSETS, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+    CHECK_EQ(put(scene, 0), NILAI_OK);
+    commit(scene);
+    CHECK_EQ(wait_for_word(scene, &state), NILAI_CONFIG);
+    CHECK(strstr(scene->error.text, "instance") != NULL);
+}
+
+/* Goal: another process with our id ends the sink with a word about `instance`; being fenced less
+ * often only costs that transaction.
+ * Method: the brokers' word for it, as often as makes a rival. */
 TEST(who_is_fenced_again_and_again_is_told_of_the_other)
 {
     struct scene scene;
-    enum nilai_commit_state state;
     scene_open(&scene);
-    for (int number = 1; number < 5; number += 2) {
-        will_answer(&scene, API_ADD_OFFSETS, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
-        check_round(&scene, number, NILAI_COMMIT_ABORTED);
-        check_round(&scene, number + 1, NILAI_COMMIT_DONE);
-    }
-    will_answer(&scene, API_ADD_OFFSETS, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
-    CHECK_EQ(put(&scene, 5), NILAI_OK);
-    commit(&scene);
-    CHECK_EQ(wait_for_word(&scene, &state), NILAI_CONFIG);
-    CHECK(strstr(scene.error.text, "instance") != NULL);
+    fence_almost(&scene);
+    check_rival(&scene);
     scene_close(&scene);
 }
 
@@ -337,16 +389,16 @@ static enum nilai_commit_state try_round(struct scene *scene)
 }
 
 /* Goal: being fenced because our own transaction was open for too long is nobody else's doing: it
- * costs that transaction, however often.
- * Method: more often than another process would be told of, with one that holds after each. */
+ * costs that transaction, and does not count.
+ * Method: late when once more would make a rival, and then once more. */
 TEST(being_late_is_not_being_fenced_by_another)
 {
     struct scene scene;
     scene_open_with(&scene, "transaction.timeout.ms", LATE_MS);
-    for (int times = 0; times < 3; times++) {
-        be_late(&scene);
-        WAIT_FOR(try_round(&scene) == NILAI_COMMIT_DONE, (void)0);
-    }
+    fence_almost(&scene);
+    be_late(&scene);
+    WAIT_FOR(try_round(&scene) == NILAI_COMMIT_DONE, (void)0);
+    check_rival(&scene);
     scene_close(&scene);
 }
 

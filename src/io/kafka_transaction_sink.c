@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "kafka_backoff.h"
 #include "kafka_output.h"
 #include "kafka_report.h"
 #include "kafka_rival.h"
@@ -16,7 +17,6 @@
 #include "nilai/io/outbox.h"
 
 enum {
-    TRIES_MAX = 8,           /* transactions that fail in a row */
     PAUSE_MS = 100,          /* before the same call again */
     INIT_MS = 1000,          /* of one call */
     REBUILD_MAX_MS = 300000, /* brokers that come back may need their time */
@@ -67,7 +67,7 @@ struct transaction_sink {
     size_t dead_value_max; /* the largest value that the dead-letter topic may still take, */
     size_t dead_rest_max;  /* and the largest key with headers */
     bool excused;          /* the transaction failed for a dead letter that comes smaller now */
-    int tries;             /* transactions that failed since one held */
+    struct nilai_kafka_backoff backoff;
     struct nilai_kafka_rival rival;
     enum nilai_status failure;
     struct nilai_error error;
@@ -355,11 +355,13 @@ static void fail_for_topics(struct transaction_sink *sink, const struct answer *
     fail_for(sink, answer->code, names, rd_kafka_err2str(answer->code));
 }
 
-/* Decides whether to go on after a transaction that did not hold. That the group fences its member
- * is for the source to judge, which joins anew; that the brokers fence the producer may once be our
- * own doing, when they took a request of ours twice while they changed places. */
-static void judge(struct transaction_sink *sink, const struct answer *answer)
+/* Decides whether to go on after a transaction that did not hold, and returns how many ms to wait
+ * before. That the group fences its member is for the source to judge, which joins anew; that the
+ * brokers fence the producer may be our own doing, when they took a request of ours twice while
+ * they changed places. */
+static int judge(struct transaction_sink *sink, const struct answer *answer)
 {
+    int wait_ms = 0;
     enum nilai_status status = nilai_kafka_client_status(answer->code);
     bool displaced = is_displaced(sink, answer);
     if (displaced && nilai_kafka_rival_note(&sink->rival, nilai_clock_monotonic_ms()))
@@ -370,20 +372,23 @@ static void judge(struct transaction_sink *sink, const struct answer *answer)
     else if (answer->code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
         fail_for_topics(sink, answer);
     else if ((status == NILAI_CONFIG && answer->code != RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
-             || (!displaced && ++sink->tries >= TRIES_MAX))
+             || (!displaced && (wait_ms = nilai_kafka_backoff_note(&sink->backoff)) < 0))
         fail_for(sink, answer->code, sink->id, answer->text);
     nilai_log(NILAI_LOG_WARNING,
               "kafka: %s: a transaction is aborted, its output was seen by nobody: %s", sink->id,
               answer->text);
+    return wait_ms;
 }
 
 /* Makes sure that the transaction is decided, whichever way, and a next one possible. */
-static void take_back(struct transaction_sink *sink, bool may_abort)
+static void take_back(struct transaction_sink *sink, bool may_abort, int wait_ms)
 {
     struct answer answer = {.code = RD_KAFKA_RESP_ERR_NO_ERROR};
     sink->repeated = false;
     if (!may_abort || !attempt(sink, call_abort, &answer) || sink->repeated)
         rebuild(sink);
+    for (; wait_ms > 0 && !atomic_load(&sink->closing); wait_ms -= PAUSE_MS)
+        pause_ms(wait_ms < PAUSE_MS ? wait_ms : PAUSE_MS);
 }
 
 /* Has what is buffered sent now. The end of the transaction does so, too, but waits in steps of 10
@@ -410,14 +415,14 @@ static void run_commit(struct transaction_sink *sink)
     sink->held = sent && attempt(sink, call_commit, &answer);
     rd_kafka_poll(sink->producer, 0);
     if (sink->held) {
-        sink->tries = 0;
+        nilai_kafka_backoff_reset(&sink->backoff);
         if (sink->repeated)
             rebuild(sink);
         return;
     }
-    judge(sink, &answer);
+    int wait_ms = judge(sink, &answer);
     if (sink->failure == NILAI_OK)
-        take_back(sink, !sent || answer.abortable);
+        take_back(sink, !sent || answer.abortable, wait_ms);
 }
 
 static void run_abort(struct transaction_sink *sink, bool asked)
@@ -426,10 +431,9 @@ static void run_abort(struct transaction_sink *sink, bool asked)
                                            "a message could not be written"};
     sink->held = false;
     rd_kafka_poll(sink->producer, 0); /* why it broke */
-    if (!asked)
-        judge(sink, &unusable);
+    int wait_ms = asked ? 0 : judge(sink, &unusable);
     if (sink->failure == NILAI_OK)
-        take_back(sink, true);
+        take_back(sink, true, wait_ms);
 }
 
 static void *help(void *context)

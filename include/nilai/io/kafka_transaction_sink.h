@@ -27,10 +27,13 @@
  *   the end of a trans-   a new producer before the next transaction: a late duplicate of the
  *     action was sent     request could otherwise end that one
  *     more than once
- *   fenced by the brokers a new producer, if our own transaction was open for too long (the
- *                         process stood still, say); otherwise another process writes under
- *                         our `instance`, and the sink fails with NILAI_CONFIG
- *   TRIES_MAX times in a row, or what only a person can mend (rights, say): the sink fails
+ *   fenced by the brokers a new producer. It may be our own doing: our transaction was open for
+ *                         too long (the process stood still, say), or brokers that changed
+ *                         places took a request of ours twice. So often that it cannot be, it
+ *                         is another process under our `instance`: NILAI_CONFIG
+ *   several in a row      waits between them that double, some 48 s in all; then the sink fails
+ *   what only a person    (rights, say) the sink fails
+ *     can mend
  *
  * transaction.timeout.ms is 30 s, or the consumer's session.timeout.ms if that is less, unless the
  * user says otherwise: what a process that died has left open is over when its partitions move.
