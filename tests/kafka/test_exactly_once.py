@@ -34,7 +34,6 @@ LIVES = {
     "merge__max_idle": "1h",
     "time__follow_wall_clock": "false",
     "commit__interval": "200ms",
-    "delivery": "exactly-once",
 }
 
 
