@@ -356,14 +356,25 @@ static void note_gap(struct nilai_lane *lane, struct nilai_source *source, uint3
         lane->gap = gap;
 }
 
-static enum nilai_status refuse_order(const struct nilai_lane *lane, uint32_t topic,
-                                      struct nilai_error *error)
+/* Whether a message was not read yet. What is to be read first is known of a journal. */
+static bool is_new(const struct nilai_lane *lane, uint32_t topic, int64_t offset)
 {
-    return nilai_error_set(error, NILAI_INVALID,
+    return nilai_merge_is_later(lane->merge, topic, offset)
+           && offset >= lane->reached.offsets[topic];
+}
+
+static enum nilai_status tell_back(const struct nilai_lane *lane, uint32_t topic,
+                                   struct nilai_error *error)
+{
+    return nilai_error_set(error, NILAI_AGAIN,
                            "partition %" PRId32 " of an input topic (number %" PRIu32 ") went back "
                            "to offsets that were read already: was it made anew, or lost its end? "
-                           "start again to read what is there now",
-                           lane->committed.partition, topic + 1);
+                           "%s",
+                           lane->committed.partition, topic + 1,
+                           lane->options.log != NULL
+                               ? "Then make the state topic anew, too, and delete the group's "
+                                 "offsets"
+                               : "Start again to read what is there now");
 }
 
 static enum nilai_status fill_topic(struct nilai_lane *lane, struct nilai_source *source,
@@ -375,10 +386,9 @@ static enum nilai_status fill_topic(struct nilai_lane *lane, struct nilai_source
             nilai_source_take(source, topic, lane->committed.partition, &arrival->input);
         if (status == NILAI_MISSING)
             status = accept_end(lane, topic, arrival->input.offset, error);
-        else if (status == NILAI_OK
-                 && !nilai_merge_is_later(lane->merge, topic, arrival->input.offset)) {
+        else if (status == NILAI_OK && !is_new(lane, topic, arrival->input.offset)) {
             nilai_source_give_back(source, &arrival->input);
-            return refuse_order(lane, topic, error);
+            return tell_back(lane, topic, error);
         } else if (status == NILAI_OK) {
             if (nilai_merge_offset(lane->merge, topic) < 0)
                 note_gap(lane, source, topic, arrival->input.offset);

@@ -21,6 +21,9 @@ enum {
     COMMIT_OUTPUTS_MAX = 50000, /* messages; then a commit is due before its time */
     READ_PATIENCE_MS = 2000,    /* of lanes that have loaded with those that have not */
     LOAD_PAUSE_MS = 1,          /* the log wakes its reader, too */
+    BACK_TIMES_MAX = 10,        /* that an input may go back, */
+    BACK_PAUSE_MS = 1000,       /* no sooner after another, */
+    BACK_CALM_MS = 60000,       /* until it has not for this long */
 };
 
 struct nilai_worker {
@@ -46,8 +49,10 @@ struct nilai_worker {
     bool start_reading;   /* lanes have loaded that nothing is read for yet */
     bool read_now;        /* and it is time to */
     int64_t loaded_at_ms; /* the first of them */
-    uint64_t opened;      /* lanes so far */
-    uint64_t settings;    /* hash of what results depend on */
+    int64_t back_at_ms;   /* when reading had to begin again because an input went back */
+    int times_back;
+    uint64_t opened;   /* lanes so far */
+    uint64_t settings; /* hash of what results depend on */
     struct nilai_survey survey;
     bool taken_back; /* by the sink: lanes with something to commit have gone too far */
     bool unsettled;  /* what was last given up was not committed */
@@ -79,12 +84,38 @@ static enum nilai_status ask_sink(struct nilai_worker *worker)
     return status != NILAI_OK ? status : fail(worker, NILAI_FAILED, "a message cannot be written");
 }
 
-/* Likewise the source. State cannot go on over a log that began anew; a start builds it again. */
+/* What was read already comes again: the library went back, because a broker did not know our
+ * offset for a moment or because it lost it itself, and reading from where the lanes stand mends
+ * that. Or the topic is another by the same name, and nothing does. Until reading begins again,
+ * what was read already is dropped; nothing else is. */
+static enum nilai_status read_again(struct nilai_worker *worker, const struct nilai_lane *lane)
+{
+    if (worker->start_reading)
+        return NILAI_OK;
+    int64_t calm_ms = worker->now_ms - worker->back_at_ms;
+    if (worker->times_back > 0 && calm_ms >= BACK_CALM_MS)
+        worker->times_back = 0;
+    if (worker->times_back == BACK_TIMES_MAX)
+        return worker->options.state_log != NULL ? NILAI_CONFIG : NILAI_UNREACHABLE;
+    worker->back_at_ms = worker->now_ms;
+    if (worker->times_back++ > 0 && calm_ms < BACK_PAUSE_MS)
+        worker->back_at_ms += BACK_PAUSE_MS - calm_ms;
+    worker->start_reading = true;
+    nilai_log(NILAI_LOG_WARNING,
+              "partition %" PRId32 ": messages came again that were read already; all are read "
+              "anew from where they were (%d of %d times within %d s)",
+              nilai_lane_partition(lane), worker->times_back, BACK_TIMES_MAX, BACK_CALM_MS / 1000);
+    return NILAI_OK;
+}
+
+/* Likewise the source. */
 static enum nilai_status judge_fill(struct nilai_worker *worker, const struct nilai_lane *lane,
                                     enum nilai_status filled)
 {
+    if (filled == NILAI_AGAIN)
+        return read_again(worker, lane);
     if (filled == NILAI_INVALID)
-        return nilai_lane_phase(lane) == NILAI_LANE_REPLAYING ? NILAI_CONFIG : NILAI_UNREACHABLE;
+        return NILAI_CONFIG;
     enum nilai_status status = nilai_source_poll(worker->options.source, &worker->error);
     return status != NILAI_OK ? status : fail(worker, NILAI_FAILED, "messages cannot be read");
 }
@@ -231,7 +262,9 @@ static enum nilai_status find_turn(struct nilai_worker *worker, int64_t *wake_ms
         enum nilai_status status =
             nilai_lane_fill(lane, worker->options.source, &taken, &worker->error);
         if (status != NILAI_OK)
-            return judge_fill(worker, lane, status);
+            status = judge_fill(worker, lane, status);
+        if (status != NILAI_OK)
+            return status;
         if (nilai_lane_begin(lane, worker->now_ms, worker->wall_ms, wake_ms)) {
             begin_turn(worker, lane);
             return NILAI_OK;
@@ -734,7 +767,7 @@ static enum nilai_status restore(struct nilai_worker *worker, int64_t *wake_ms)
     }
     if (loading)
         *wake_ms = worker->now_ms + LOAD_PAUSE_MS;
-    worker->read_now = worker->start_reading
+    worker->read_now = worker->start_reading && worker->now_ms >= worker->back_at_ms
                        && (!loading || worker->now_ms - worker->loaded_at_ms >= READ_PATIENCE_MS);
     if (!worker->read_now || worker->busy != NULL || worker->commit_running || worker->commit_waits)
         return NILAI_OK;

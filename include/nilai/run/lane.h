@@ -71,9 +71,10 @@ void nilai_lane_rewind(struct nilai_lane *lane, struct nilai_source *source, int
 /* Where to read from, once it is loaded. */
 void nilai_lane_start(const struct nilai_lane *lane, int64_t start[static NILAI_INPUT_TOPICS_MAX]);
 
-/* Takes what has arrived, as far as there is room. *taken: how many messages. NILAI_INVALID: the
- * input is not what it was: an offset was not after the last one, or events that turns are to be
- * applied to again are gone; the error says so. Others: as the source says. */
+/* Takes what has arrived, as far as there is room. *taken: how many messages. NILAI_AGAIN: one came
+ * that was read already, and was dropped; reading is to begin again from nilai_lane_start, and if
+ * that does not help, the error says why. NILAI_INVALID: events that turns are to be applied to
+ * again are gone; the error says so. Others: as the source says. */
 NILAI_MUST_CHECK enum nilai_status nilai_lane_fill(struct nilai_lane *lane,
                                                    struct nilai_source *source, uint32_t *taken,
                                                    struct nilai_error *error);
