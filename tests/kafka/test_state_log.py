@@ -187,6 +187,7 @@ class StateLog(Scene):
         in_transaction(self.kafka.bootstrap, self.topic, 0, third)
         in_transaction(self.kafka.bootstrap, self.topic, 0, [b"no "] * 30, commit=False)
         in_transaction(self.kafka.bootstrap, self.topic, 1, [b"no "] * 30, commit=False)
+        client.wait_until_decided(self.kafka.bootstrap, self.topic)  # the brokers answer before
         for partition in range(3):
             self.assertEqual(self.probe.open(partition), "ok")
         self.check_all(0, 164, first + third)  # a control record each
