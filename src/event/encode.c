@@ -101,42 +101,60 @@ void nilai_encode_begin(struct nilai_encoder *encoder)
 /* ---- entries ---- */
 
 /* Counts the entry that comes now; true: a comma comes before it. */
-static bool count_entry(struct nilai_encoder *encoder, const char *key)
+static inline bool count_entry(struct nilai_encoder *encoder, struct nilai_key key)
 {
     struct level *level = &encoder->levels[encoder->depth];
     NILAI_ASSERT(level->left > 0);
-    NILAI_ASSERT(level->is_map == (key != NULL));
+    NILAI_ASSERT(level->is_map == (key.name != NULL));
     bool comma = level->begun;
     level->left--;
     level->begun = true;
     return comma;
 }
 
+/* Returns the end of the copy. Keys and most values are a few bytes, for which a call takes longer:
+ * two words, the second of which overlaps the first. */
+static inline char *copy_short(char *to, const char *from, size_t size)
+{
+    if (NILAI_UNLIKELY(size > 2 * sizeof(uint64_t)))
+        return mempcpy(to, from, size);
+    if (size >= sizeof(uint64_t)) {
+        memcpy(to, from, sizeof(uint64_t));
+        memcpy(to + size - sizeof(uint64_t), from + size - sizeof(uint64_t), sizeof(uint64_t));
+    } else if (size >= sizeof(uint32_t)) {
+        memcpy(to, from, sizeof(uint32_t));
+        memcpy(to + size - sizeof(uint32_t), from + size - sizeof(uint32_t), sizeof(uint32_t));
+    } else {
+        for (size_t at = 0; at < size; at++)
+            to[at] = from[at];
+    }
+    return to + size;
+}
+
 /* JSON: the key of the entry that comes now, which is a name of ours and needs no escape. Returns
  * where its value goes, with room for so many bytes; NULL after a failure. */
-static char *enter_json(struct nilai_encoder *encoder, const char *key, size_t value_room)
+static char *enter_json(struct nilai_encoder *encoder, struct nilai_key key, size_t value_room)
 {
     bool comma = count_entry(encoder, key);
-    size_t size = key != NULL ? strlen(key) : 0;
-    char *at = nilai_buffer_room(&encoder->output, size + 4 + value_room);
+    char *at = nilai_buffer_room(&encoder->output, key.size + 4 + value_room);
     if (at == NULL)
         return NULL;
-    if (comma)
-        *at++ = ',';
-    if (key == NULL)
+    *at = ',';
+    at += comma;
+    if (key.name == NULL)
         return at;
     *at++ = '"';
-    at = mempcpy(at, key, size);
+    at = copy_short(at, key.name, key.size);
     *at++ = '"';
     *at++ = ':';
     return at;
 }
 
-static void enter_msgpack(struct nilai_encoder *encoder, const char *key)
+static void enter_msgpack(struct nilai_encoder *encoder, struct nilai_key key)
 {
     (void)count_entry(encoder, key);
-    if (key != NULL)
-        msgpack_pack_str_with_body(&encoder->packer, key, strlen(key));
+    if (key.name != NULL)
+        msgpack_pack_str_with_body(&encoder->packer, key.name, key.size);
 }
 
 /* The entry ends here, unless it failed. */
@@ -146,26 +164,26 @@ static void leave_json(struct nilai_encoder *encoder, const char *end)
         nilai_buffer_end_at(&encoder->output, end);
 }
 
-static void put_json(struct nilai_encoder *encoder, const char *key, const char *text, size_t size)
+static void put_json(struct nilai_encoder *encoder, struct nilai_key key, const char *text, size_t size)
 {
     char *at = enter_json(encoder, key, size);
-    leave_json(encoder, at != NULL ? mempcpy(at, text, size) : NULL);
+    leave_json(encoder, at != NULL ? copy_short(at, text, size) : NULL);
 }
 
-static void put_quoted(struct nilai_encoder *encoder, const char *key, const char *text,
+static void put_quoted(struct nilai_encoder *encoder, struct nilai_key key, const char *text,
                        size_t size)
 {
     char *at = enter_json(encoder, key, size + 2);
     if (at == NULL)
         return;
     *at++ = '"';
-    at = mempcpy(at, text, size);
+    at = copy_short(at, text, size);
     *at++ = '"';
     leave_json(encoder, at);
 }
 
 /* A text is a whole value to the escaper, which then wants no other. */
-static void put_escaped(struct nilai_encoder *encoder, const char *key, const char *text,
+static void put_escaped(struct nilai_encoder *encoder, struct nilai_key key, const char *text,
                         size_t size)
 {
     leave_json(encoder, enter_json(encoder, key, 0));
@@ -192,7 +210,7 @@ static void close_level(struct nilai_encoder *encoder, bool is_map)
         nilai_buffer_append(&encoder->output, is_map ? "}" : "]", 1);
 }
 
-void nilai_encode_open_map(struct nilai_encoder *encoder, const char *key, uint32_t entries)
+void nilai_encode_keyed_open_map(struct nilai_encoder *encoder, struct nilai_key key, uint32_t entries)
 {
     if (is_json(encoder)) {
         put_json(encoder, key, "{", 1);
@@ -208,7 +226,7 @@ void nilai_encode_close_map(struct nilai_encoder *encoder)
     close_level(encoder, true);
 }
 
-void nilai_encode_open_array(struct nilai_encoder *encoder, const char *key, uint32_t entries)
+void nilai_encode_keyed_open_array(struct nilai_encoder *encoder, struct nilai_key key, uint32_t entries)
 {
     if (is_json(encoder)) {
         put_json(encoder, key, "[", 1);
@@ -226,7 +244,7 @@ void nilai_encode_close_array(struct nilai_encoder *encoder)
 
 /* ---- values ---- */
 
-void nilai_encode_null(struct nilai_encoder *encoder, const char *key)
+void nilai_encode_keyed_null(struct nilai_encoder *encoder, struct nilai_key key)
 {
     if (is_json(encoder)) {
         put_json(encoder, key, "null", 4);
@@ -236,7 +254,7 @@ void nilai_encode_null(struct nilai_encoder *encoder, const char *key)
     msgpack_pack_nil(&encoder->packer);
 }
 
-void nilai_encode_bool(struct nilai_encoder *encoder, const char *key, bool value)
+void nilai_encode_keyed_bool(struct nilai_encoder *encoder, struct nilai_key key, bool value)
 {
     if (is_json(encoder)) {
         put_json(encoder, key, value ? "true" : "false", value ? 4 : 5);
@@ -249,7 +267,7 @@ void nilai_encode_bool(struct nilai_encoder *encoder, const char *key, bool valu
         msgpack_pack_false(&encoder->packer);
 }
 
-void nilai_encode_int(struct nilai_encoder *encoder, const char *key, int64_t value)
+void nilai_encode_keyed_int(struct nilai_encoder *encoder, struct nilai_key key, int64_t value)
 {
     if (is_json(encoder)) {
         char *at = enter_json(encoder, key, NILAI_DECIMAL_INTEGER_SIZE);
@@ -278,7 +296,7 @@ size_t nilai_real_format(double value, char text[static NILAI_REAL_TEXT_SIZE])
     return (size_t)size;
 }
 
-void nilai_encode_real(struct nilai_encoder *encoder, const char *key, double value)
+void nilai_encode_keyed_real(struct nilai_encoder *encoder, struct nilai_key key, double value)
 {
     NILAI_ASSERT(isfinite(value));
     if (is_json(encoder)) {
@@ -290,7 +308,7 @@ void nilai_encode_real(struct nilai_encoder *encoder, const char *key, double va
     msgpack_pack_double(&encoder->packer, value);
 }
 
-void nilai_encode_fixed(struct nilai_encoder *encoder, const char *key, double value)
+void nilai_encode_keyed_fixed(struct nilai_encoder *encoder, struct nilai_key key, double value)
 {
     if (is_json(encoder)) {
         char *at = enter_json(encoder, key, NILAI_DECIMAL_FIXED_SIZE);
@@ -319,7 +337,7 @@ static void repair(struct nilai_buffer *repaired, const char *data, size_t size)
 }
 
 /* `text` is UTF-8. */
-static void put_text(struct nilai_encoder *encoder, const char *key, const char *text, size_t size)
+static void put_text(struct nilai_encoder *encoder, struct nilai_key key, const char *text, size_t size)
 {
     if (is_json(encoder)) {
         put_escaped(encoder, key, text, size);
@@ -329,8 +347,8 @@ static void put_text(struct nilai_encoder *encoder, const char *key, const char 
     msgpack_pack_str_with_body(&encoder->packer, text, size);
 }
 
-void nilai_encode_text(struct nilai_encoder *encoder, const char *key, const char *data,
-                       size_t size)
+void nilai_encode_keyed_text(struct nilai_encoder *encoder, struct nilai_key key, const char *data,
+                             size_t size)
 {
     if (NILAI_LIKELY(is_json(encoder) && nilai_utf8_is_plain(data, size))) {
         put_quoted(encoder, key, data, size);
@@ -346,16 +364,16 @@ void nilai_encode_text(struct nilai_encoder *encoder, const char *key, const cha
     put_text(encoder, key, encoder->repaired.data, encoder->repaired.size);
 }
 
-void nilai_encode_decimal(struct nilai_encoder *encoder, const char *key, double value)
+void nilai_encode_keyed_decimal(struct nilai_encoder *encoder, struct nilai_key key, double value)
 {
     char text[NILAI_DECIMAL_FIXED_SIZE];
-    nilai_encode_text(encoder, key, text, nilai_decimal_fixed(value, NILAI_ENCODE_PLACES, text));
+    nilai_encode_keyed_text(encoder, key, text, nilai_decimal_fixed(value, NILAI_ENCODE_PLACES, text));
 }
 
-void nilai_encode_money(struct nilai_encoder *encoder, const char *key, int64_t units)
+void nilai_encode_keyed_money(struct nilai_encoder *encoder, struct nilai_key key, int64_t units)
 {
     char text[NILAI_MONEY_TEXT_SIZE];
-    nilai_encode_text(encoder, key, text, nilai_money_format(units, text));
+    nilai_encode_keyed_text(encoder, key, text, nilai_money_format(units, text));
 }
 
 enum nilai_status nilai_encode_end(struct nilai_encoder *encoder, const char **data, size_t *size)

@@ -23,7 +23,7 @@ enum {
     DATE_SIZE = 11,
 };
 
-static void encode_name(struct nilai_encoder *encoder, const char *key, const char *name)
+static inline void encode_name(struct nilai_encoder *encoder, const char *key, const char *name)
 {
     if (name == NULL)
         nilai_encode_null(encoder, key);
