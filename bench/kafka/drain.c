@@ -1,7 +1,7 @@
 /*
  * drain.c - the limit: how fast the input can be had at all.
  *
- *     bench_drain [--emulated] [--busy NS] [--set NAME=VALUE]...
+ *     bench_drain [--emulated] [--warm-up N] [--busy NS] [--set NAME=VALUE]...
  *
  * Reads the input topics as the service does, through its own source with its own settings, queue
  * by queue; touches each byte of key and value once, and gives the message back. One thread takes;
@@ -29,7 +29,9 @@ struct drain {
     uint64_t busy_ns; /* with each message */
     bool *ended;      /* [topic * partition_count + partition] */
     uint64_t messages, bytes, sum;
-    uint64_t begin_ns, end_ns;
+    uint64_t warm_up; /* messages before what is measured */
+    uint64_t begin_messages, begin_ns, end_ns;
+    bool begun;
 };
 
 static struct nilai_config config;
@@ -37,6 +39,7 @@ static struct nilai_options options;
 
 static const struct nilai_option drain_options[] = {
     {"emulated", NULL, "the brokers are librdkafka's own emulation"},
+    {"warm-up", "N", "measure what comes after so many messages"},
     {"busy", "NS", "be busy with each message for so long"},
 };
 static const struct nilai_command drain_command = {
@@ -129,6 +132,17 @@ static uint32_t drain_queue(struct drain *drain, uint32_t topic, int32_t partiti
     return taken;
 }
 
+/* Without a warm-up everything counts. */
+static void begin(struct drain *drain)
+{
+    drain->begun = true;
+    drain->begin_ns = nilai_clock_monotonic_ns();
+    if (drain->warm_up == 0)
+        return;
+    drain->begin_messages = drain->messages;
+    bench_mark();
+}
+
 /* False: every partition of every topic was read to its end. */
 static bool drain_round(struct drain *drain)
 {
@@ -142,9 +156,9 @@ static bool drain_round(struct drain *drain)
     size_t queues = drain->topic_count * (size_t)drain->layout.partition_count;
     for (size_t queue = 0; queue < queues; queue++)
         left += !drain->ended[queue];
-    if (drain->messages == 0 && taken > 0)
-        drain->begin_ns = nilai_clock_monotonic_ns();
     drain->messages += taken;
+    if (!drain->begun && drain->messages > drain->warm_up)
+        begin(drain);
     if (taken == 0 && left > 0)
         bench_bell_wait(drain->bell, WAIT_MS);
     return left > 0;
@@ -153,6 +167,7 @@ static bool drain_round(struct drain *drain)
 static void report(const struct drain *drain)
 {
     bench_report_count("events", drain->messages);
+    bench_report_count("measured_events", drain->messages - drain->begin_messages);
     bench_report_count("value_bytes", drain->bytes);
     bench_report_count("word_sum", drain->sum);
     bench_report_real("seconds", (double)(drain->end_ns - drain->begin_ns) * 1e-9);
@@ -167,7 +182,8 @@ int main(int argc, char **argv)
     if (!bench_begin(&drain_command, argc, argv, &options, &config, &exit_code))
         return exit_code;
     bench_watch(true);
-    if (nilai_options_count(&options, "busy", 0, BUSY_NS_MAX, &drain.busy_ns) != NILAI_OK)
+    if (nilai_options_count(&options, "busy", 0, BUSY_NS_MAX, &drain.busy_ns) != NILAI_OK
+        || nilai_options_count(&options, "warm-up", 0, UINT64_MAX, &drain.warm_up) != NILAI_OK)
         return nilai_options_fail(&options);
     drain.topic_count = (uint32_t)config.input_topic_count;
     bench_find_input(&config, nilai_options_has(&options, "emulated"), topics, &drain.layout);

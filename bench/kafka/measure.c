@@ -33,17 +33,19 @@ static const char *const role_names[ROLES] = {"broker", "library", "work", "rest
 struct seen {
     int id;
     enum role role;
-    uint64_t cpu_ns;
+    uint64_t cpu_ns, before_ns; /* the mark */
 };
 
 static struct {
     pthread_t thread;
     bool main_works, watching;
-    int own_id;
+    _Atomic int own_id;
     _Atomic bool stopping;
+    pthread_mutex_t lock; /* of what follows */
     size_t count;
     struct seen seen[THREADS_MAX];
-} watch;
+    uint64_t before_ns, own_before_ns; /* the mark: of the process, and of our own thread */
+} watch = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static char fields[FIELDS_SIZE];
 
@@ -139,7 +141,8 @@ static void look_at(int id)
     seen->cpu_ns = cpu_ns;
 }
 
-static void look(void)
+/* Under the lock. */
+static void look_at_all(void)
 {
     DIR *tasks = opendir("/proc/self/task");
     struct dirent *entry;
@@ -148,6 +151,13 @@ static void look(void)
             look_at(atoi(entry->d_name));
     if (tasks != NULL)
         closedir(tasks);
+}
+
+static void look(void)
+{
+    pthread_mutex_lock(&watch.lock);
+    look_at_all();
+    pthread_mutex_unlock(&watch.lock);
 }
 
 static void *run(void *context)
@@ -168,6 +178,29 @@ void bench_watch(bool main_works)
     if (pthread_create(&watch.thread, NULL, run, NULL) != 0)
         bench_fail("a thread cannot be started");
     watch.watching = true;
+}
+
+static uint64_t cpu_of(clockid_t clock)
+{
+    struct timespec used;
+    if (clock_gettime(clock, &used) != 0)
+        bench_fail("a thread's CPU time cannot be read");
+    return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
+void bench_mark(void)
+{
+    clockid_t own;
+    NILAI_ASSERT(watch.watching);
+    if (pthread_getcpuclockid(watch.thread, &own) != 0)
+        bench_fail("a thread's CPU time cannot be read");
+    pthread_mutex_lock(&watch.lock);
+    look_at_all();
+    for (size_t i = 0; i < watch.count; i++)
+        watch.seen[i].before_ns = watch.seen[i].cpu_ns;
+    watch.before_ns = cpu_of(CLOCK_PROCESS_CPUTIME_ID);
+    watch.own_before_ns = cpu_of(own);
+    pthread_mutex_unlock(&watch.lock);
 }
 
 /* --- The report ------------------------------------------------------------------------- */
@@ -202,23 +235,19 @@ void bench_report_text(const char *name, const char *value)
     add_field(name, text);
 }
 
-static uint64_t process_cpu_ns(void)
-{
-    struct timespec used;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
-}
-
 static void report_cpu(void)
 {
-    uint64_t all_ns = process_cpu_ns(), known_ns = 0, by_role[ROLES] = {0};
-    void *own_ns = NULL;
+    uint64_t all_ns = cpu_of(CLOCK_PROCESS_CPUTIME_ID), known_ns = 0, by_role[ROLES] = {0};
+    void *own = NULL;
     atomic_store(&watch.stopping, true);
-    pthread_join(watch.thread, &own_ns);
-    all_ns -= (uint64_t)(uintptr_t)own_ns < all_ns ? (uint64_t)(uintptr_t)own_ns : all_ns;
+    pthread_join(watch.thread, &own);
+    all_ns -= watch.before_ns;
+    uint64_t own_ns = (uint64_t)(uintptr_t)own - watch.own_before_ns;
+    all_ns -= own_ns < all_ns ? own_ns : all_ns;
     for (size_t i = 0; i < watch.count; i++) {
-        by_role[watch.seen[i].role] += watch.seen[i].cpu_ns;
-        known_ns += watch.seen[i].cpu_ns;
+        uint64_t cpu_ns = watch.seen[i].cpu_ns - watch.seen[i].before_ns;
+        by_role[watch.seen[i].role] += cpu_ns;
+        known_ns += cpu_ns;
     }
     for (int role = 0; role < ROLES; role++) {
         char name[32];

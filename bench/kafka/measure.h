@@ -3,9 +3,9 @@
  * thread does, memory, and one JSON object on standard output.
  *
  * CPU time is that of the whole process, from its start to the report, so that nothing can hide in
- * a preparation. A thread of our own looks at the others 50 times a second, because one that has
- * ended tells nothing any more; what it misses of them is shown as "ended". Its own time is left
- * out.
+ * a preparation; or, where a bench says so by bench_mark, from when everything has begun and is
+ * known. A thread of our own looks at the others 50 times a second, because one that has ended
+ * tells nothing any more; what it misses of them is shown as "ended". Its own time is left out.
  *
  *   broker   librdkafka's threads that talk to brokers
  *   library  its other threads
@@ -33,6 +33,9 @@ void bench_find_input(const struct nilai_config *config, bool emulated,
 
 /* Starts the thread that looks. `main_works`: the main thread does the work itself. */
 void bench_watch(bool main_works);
+
+/* CPU time counts from here on. Once, by any thread; bench_watch came before. */
+void bench_mark(void);
 
 /* Ends with what is wrong, and prints no figure. */
 _Noreturn void bench_fail(const char *format, ...) NILAI_PRINTF(1, 2);

@@ -1,7 +1,7 @@
 /*
  * naive.c - the same job as it is written in an afternoon: what a straightforward program costs.
  *
- *     bench_naive --changes-per-event X [--set NAME=VALUE]...
+ *     bench_naive --changes-per-event X [--warm-up N] [--set NAME=VALUE]...
  *
  * One rd_kafka_consumer_poll a message, msgpack_unpack_next into a tree, fields found by name, a
  * hash table of chains under a lock, a rule of thumb for a score, one rd_kafka_produce with a text
@@ -45,7 +45,8 @@ struct naive {
     size_t bucket_count, customers;
     double changes_per_event, changes_due;
     uint64_t events, produced, delivered, not_delivered;
-    int ends_left; /* partitions that were not read to their end */
+    int ends_left;    /* partitions that were not read to their end */
+    uint64_t warm_up; /* events before what is measured */
     uint64_t begin_ns, end_ns;
 };
 
@@ -54,6 +55,7 @@ static struct nilai_options options;
 
 static const struct nilai_option naive_options[] = {
     {"changes-per-event", "X", "how many messages to produce for each event, default 0.2"},
+    {"warm-up", "N", "measure what comes after so many events"},
 };
 static const struct nilai_command naive_command = {
     .name = "bench_naive",
@@ -253,6 +255,14 @@ static void apply(struct naive *naive, const rd_kafka_message_t *message,
     naive->events++;
 }
 
+/* Without a warm-up everything counts. */
+static void begin(struct naive *naive)
+{
+    naive->begin_ns = nilai_clock_monotonic_ns();
+    if (naive->warm_up > 0)
+        bench_mark();
+}
+
 static void take(struct naive *naive, const rd_kafka_message_t *message)
 {
     msgpack_unpacked unpacked;
@@ -263,8 +273,8 @@ static void take(struct naive *naive, const rd_kafka_message_t *message)
     }
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
         bench_fail("%s", rd_kafka_message_errstr(message));
-    if (naive->events == 0)
-        naive->begin_ns = nilai_clock_monotonic_ns();
+    if (naive->events == naive->warm_up)
+        begin(naive);
     msgpack_unpacked_init(&unpacked);
     if (msgpack_unpack_next(&unpacked, message->payload, message->len, &offset)
             != MSGPACK_UNPACK_SUCCESS
@@ -370,13 +380,15 @@ int main(int argc, char **argv)
     if (!bench_begin(&naive_command, argc, argv, &options, &config, &exit_code))
         return exit_code;
     if (nilai_options_number(&options, "changes-per-event", 0, 100, &naive.changes_per_event)
-        != NILAI_OK)
+            != NILAI_OK
+        || nilai_options_count(&options, "warm-up", 0, UINT64_MAX, &naive.warm_up) != NILAI_OK)
         return nilai_options_fail(&options);
     bench_watch(true);
     pthread_mutex_init(&naive.lock, NULL);
     open_clients(&naive);
     drain(&naive);
     bench_report_count("events", naive.events);
+    bench_report_count("measured_events", naive.events - naive.warm_up);
     bench_report_count("changes", naive.delivered);
     bench_report_count("customers", naive.customers);
     bench_report_real("seconds", (double)(naive.end_ns - naive.begin_ns) * 1e-9);

@@ -1,13 +1,15 @@
 /*
  * service.c - the service as a library, with its CPU time told by thread.
  *
- *     bench_service [--no-journal] [--emulated] [--events N] [--serve] [--set NAME=VALUE]...
+ *     bench_service [--no-journal] [--emulated] [--warm-up N] [--events N] [--serve]
+ *                   [--set NAME=VALUE]...
  *
  * What `nilai run` does, by the same server; with --no-journal without durability: state is not
  * written anywhere, changes are sent at least once (set delivery and commit.interval for it).
  * It ends when all input that is there at the start is processed and committed. With --events it
- * begins to end after so many, so that rare commits are not waited for; with --serve it tells on
- * standard output when its partitions are in service, and ends in order with SIGTERM.
+ * begins to end after so many, so that rare commits are not waited for; with --warm-up what comes
+ * after about so many is measured; with --serve it tells on standard output when its partitions are
+ * in service, and ends in order with SIGTERM.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -17,7 +19,11 @@
 #include "nilai/base/clock.h"
 #include "nilai/run/server.h"
 
-enum { LOOK_MS = 20, CONNECT_MS = 240000 };
+enum {
+    LOOK_MS = 20,
+    LOOK_FIRST_MS = 1, /* for when the warm-up is over */
+    CONNECT_MS = 240000,
+};
 
 struct service {
     struct nilai_server *server;
@@ -25,7 +31,9 @@ struct service {
     uint64_t events;
     uint64_t customers_max, memory_max_bytes; /* a partition that is given up counts no more */
     uint64_t events_max;                      /* 0: no limit */
-    bool ready;
+    uint64_t warm_up;                         /* events before what is measured */
+    uint64_t begin_events, begin_changes;
+    bool begun, ready;
 };
 
 static struct nilai_config config;
@@ -34,6 +42,7 @@ static struct nilai_options options;
 static const struct nilai_option service_options[] = {
     {"no-journal", NULL, "keep no journal: nothing is durable"},
     {"emulated", NULL, "the brokers are librdkafka's own emulation, which knows no journal"},
+    {"warm-up", "N", "measure what comes after about so many events"},
     {"events", "N", "end after so many events"},
     {"serve", NULL, "say \"ready\", and go on until SIGTERM"},
 };
@@ -70,12 +79,30 @@ static void say_ready(struct service *service)
         bench_fail("standard output is closed");
 }
 
+static uint64_t changes_now(const struct nilai_server *server)
+{
+    return nilai_server_read(server, NILAI_COUNTER_CHURN_RISK)
+           + nilai_server_read(server, NILAI_COUNTER_VALUE_SEGMENT);
+}
+
+/* Without a warm-up everything counts. */
+static void begin(struct service *service, uint64_t now_ns, uint64_t events)
+{
+    service->begun = true;
+    service->begin_ns = now_ns;
+    if (service->warm_up == 0)
+        return;
+    service->begin_events = events;
+    service->begin_changes = changes_now(service->server);
+    bench_mark();
+}
+
 static void look(struct service *service)
 {
     uint64_t now_ns = nilai_clock_monotonic_ns(), events = events_now(service->server);
     if (events != service->events) {
-        if (service->events == 0)
-            service->begin_ns = now_ns;
+        if (!service->begun && events > service->warm_up)
+            begin(service, now_ns, events);
         service->events = events;
         service->end_ns = now_ns;
     }
@@ -90,7 +117,9 @@ static void attend(struct service *service, const sigset_t *set)
 {
     while (!nilai_server_has_ended(service->server)) {
         look(service);
-        bool told = sigtimedwait(set, NULL, &(struct timespec){.tv_nsec = LOOK_MS * 1000000L}) > 0;
+        bool soon = service->warm_up > 0 && !service->begun;
+        const struct timespec until = {.tv_nsec = (soon ? LOOK_FIRST_MS : LOOK_MS) * 1000000L};
+        bool told = sigtimedwait(set, NULL, &until) > 0;
         if (told || (service->events_max > 0 && service->events >= service->events_max))
             nilai_server_stop(service->server);
     }
@@ -104,8 +133,9 @@ static void report(const struct service *service)
 {
     const struct nilai_server *server = service->server;
     bench_report_count("events", service->events);
-    bench_report_count("changes", nilai_server_read(server, NILAI_COUNTER_CHURN_RISK)
-                                      + nilai_server_read(server, NILAI_COUNTER_VALUE_SEGMENT));
+    bench_report_count("changes", changes_now(server));
+    bench_report_count("measured_events", service->events - service->begin_events);
+    bench_report_count("measured_changes", changes_now(server) - service->begin_changes);
     bench_report_count("customers", service->customers_max);
     bench_report_count("state_bytes", service->memory_max_bytes);
     bench_report_count("commits", nilai_server_read(server, NILAI_COUNTER_COMMITS));
@@ -139,7 +169,8 @@ int main(int argc, char **argv)
     int exit_code;
     if (!bench_begin(&service_command, argc, argv, &options, &config, &exit_code))
         return exit_code;
-    if (nilai_options_count(&options, "events", 1, UINT64_MAX, &service.events_max) != NILAI_OK)
+    if (nilai_options_count(&options, "events", 1, UINT64_MAX, &service.events_max) != NILAI_OK
+        || nilai_options_count(&options, "warm-up", 0, UINT64_MAX, &service.warm_up) != NILAI_OK)
         return nilai_options_fail(&options);
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);

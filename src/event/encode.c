@@ -164,7 +164,8 @@ static void leave_json(struct nilai_encoder *encoder, const char *end)
         nilai_buffer_end_at(&encoder->output, end);
 }
 
-static void put_json(struct nilai_encoder *encoder, struct nilai_key key, const char *text, size_t size)
+static void put_json(struct nilai_encoder *encoder, struct nilai_key key, const char *text,
+                     size_t size)
 {
     char *at = enter_json(encoder, key, size);
     leave_json(encoder, at != NULL ? copy_short(at, text, size) : NULL);
@@ -210,7 +211,8 @@ static void close_level(struct nilai_encoder *encoder, bool is_map)
         nilai_buffer_append(&encoder->output, is_map ? "}" : "]", 1);
 }
 
-void nilai_encode_keyed_open_map(struct nilai_encoder *encoder, struct nilai_key key, uint32_t entries)
+void nilai_encode_keyed_open_map(struct nilai_encoder *encoder, struct nilai_key key,
+                                 uint32_t entries)
 {
     if (is_json(encoder)) {
         put_json(encoder, key, "{", 1);
@@ -226,7 +228,8 @@ void nilai_encode_close_map(struct nilai_encoder *encoder)
     close_level(encoder, true);
 }
 
-void nilai_encode_keyed_open_array(struct nilai_encoder *encoder, struct nilai_key key, uint32_t entries)
+void nilai_encode_keyed_open_array(struct nilai_encoder *encoder, struct nilai_key key,
+                                   uint32_t entries)
 {
     if (is_json(encoder)) {
         put_json(encoder, key, "[", 1);
@@ -337,7 +340,8 @@ static void repair(struct nilai_buffer *repaired, const char *data, size_t size)
 }
 
 /* `text` is UTF-8. */
-static void put_text(struct nilai_encoder *encoder, struct nilai_key key, const char *text, size_t size)
+static void put_text(struct nilai_encoder *encoder, struct nilai_key key, const char *text,
+                     size_t size)
 {
     if (is_json(encoder)) {
         put_escaped(encoder, key, text, size);
@@ -367,7 +371,8 @@ void nilai_encode_keyed_text(struct nilai_encoder *encoder, struct nilai_key key
 void nilai_encode_keyed_decimal(struct nilai_encoder *encoder, struct nilai_key key, double value)
 {
     char text[NILAI_DECIMAL_FIXED_SIZE];
-    nilai_encode_keyed_text(encoder, key, text, nilai_decimal_fixed(value, NILAI_ENCODE_PLACES, text));
+    size_t size = nilai_decimal_fixed(value, NILAI_ENCODE_PLACES, text);
+    nilai_encode_keyed_text(encoder, key, text, size);
 }
 
 void nilai_encode_keyed_money(struct nilai_encoder *encoder, struct nilai_key key, int64_t units)
