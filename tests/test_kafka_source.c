@@ -1,6 +1,6 @@
 /*
- * A member of the group that is fenced, by itself or by somebody else, against librdkafka's mock
- * cluster. The mock knows no static members, so it is told to answer a heartbeat as a group does
+ * What is taken, and a member of the group that is fenced, by itself or by somebody else, against
+ * librdkafka's mock cluster. The mock knows no static members, so it is told to answer a heartbeat as a group does
  * that has seen another member of the same instance.
  */
 #include "../src/io/kafka_report.h"
@@ -184,6 +184,47 @@ TEST(a_fenced_member_joins_anew)
     take(&scene);
     commit(&scene, 7);
     CHECK_EQ(commit_answer(&scene), NILAI_COMMIT_DONE);
+    scene_close(&scene);
+}
+
+static void take_at(struct scene *scene, int64_t offset)
+{
+    WAIT_FOR(nilai_source_take(scene->source, 0, 1, &scene->held) == NILAI_OK,
+             poll_source(scene));
+    CHECK_EQ(scene->held.offset, offset);
+    nilai_source_give_back(scene->source, &scene->held);
+}
+
+static void read_from(struct scene *scene, int64_t offset)
+{
+    struct nilai_assigned list[PARTITIONS] = {{.committed.partition = 0, .start[0] = 0},
+                                              {.committed.partition = 1, .start[0] = offset}};
+    CHECK_EQ(nilai_source_read(scene->source, list, PARTITIONS, &scene->error), NILAI_OK);
+}
+
+/* Goal: messages come in order, whole and to the end, however many the source takes out of the
+ * library together; what it has taken ahead is forgotten when reading begins anew.
+ * Method: some hundreds, that are more than it takes at once; begun anew after one, further on, and
+ * again further back. */
+TEST(reading_that_begins_anew_forgets_what_was_taken_ahead)
+{
+    enum { MESSAGES = 300, FURTHER = 100, BACK = 5 };
+    struct scene scene;
+    scene_open(&scene);
+    for (int message = 0; message < MESSAGES; message++)
+        produce(&scene);
+    take_at(&scene, 0);
+    take_at(&scene, 1);
+    read_from(&scene, FURTHER);
+    take_at(&scene, FURTHER);
+    take_at(&scene, FURTHER + 1);
+    read_from(&scene, BACK);
+    for (int64_t offset = BACK; offset < MESSAGES; offset++)
+        take_at(&scene, offset);
+    WAIT_FOR(nilai_source_take(scene.source, 0, 1, &scene.held) == NILAI_MISSING,
+             poll_source(&scene));
+    CHECK_EQ(scene.held.offset, MESSAGES);
+    scene.held.handle = NULL;
     scene_close(&scene);
 }
 
