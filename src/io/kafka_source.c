@@ -36,11 +36,11 @@ enum {
  * One partition of one topic. Messages are taken out of the library's queue many at a time, which
  * spares a look at the clock and some more for each.
  *
- * Up to version 2.1 such a call forgets what it has taken already when it meets the mark of a new
- * assignment, of a seek or of a pause (issues 4208 and 4844). Nothing is lost by that here, because
- * there is neither seek nor pause, and every assignment, also the one that a pause of the library's
- * own announces, closes the queue and is read from where the listener stands, not from where the
- * library thinks that it does.
+ * Some versions forget what such a call has taken already when it meets the mark of a new
+ * assignment, of a seek or of a pause (the library's issues 4208 and 4844). Nothing is lost by that
+ * here, because there is neither seek nor pause, and every assignment, also the one that a pause of
+ * the library's own announces, closes the queue and is read from where the listener stands, not
+ * from where the library thinks that it does.
  */
 struct queue {
     rd_kafka_queue_t *handle; /* NULL: not read */
@@ -538,8 +538,10 @@ static void prefetch_later(const struct queue *queue)
 {
     if (queue->next + MESSAGE_AHEAD < queue->count)
         nilai_prefetch(queue->ahead[queue->next + MESSAGE_AHEAD], sizeof(rd_kafka_message_t));
-    if (queue->next + VALUE_AHEAD < queue->count)
-        nilai_prefetch(queue->ahead[queue->next + VALUE_AHEAD]->payload, VALUE_BYTES);
+    const rd_kafka_message_t *later =
+        queue->next + VALUE_AHEAD < queue->count ? queue->ahead[queue->next + VALUE_AHEAD] : NULL;
+    if (later != NULL && later->payload != NULL)
+        nilai_prefetch(later->payload, VALUE_BYTES);
 }
 
 /* NULL: there is none. */
