@@ -538,10 +538,11 @@ static void prefetch_later(const struct queue *queue)
 {
     if (queue->next + MESSAGE_AHEAD < queue->count)
         nilai_prefetch(queue->ahead[queue->next + MESSAGE_AHEAD], sizeof(rd_kafka_message_t));
-    const rd_kafka_message_t *later =
-        queue->next + VALUE_AHEAD < queue->count ? queue->ahead[queue->next + VALUE_AHEAD] : NULL;
-    if (later != NULL && later->payload != NULL)
-        nilai_prefetch(later->payload, VALUE_BYTES);
+    if (queue->next + VALUE_AHEAD >= queue->count)
+        return;
+    const void *value = queue->ahead[queue->next + VALUE_AHEAD]->payload;
+    if (value != NULL)
+        nilai_prefetch(value, VALUE_BYTES);
 }
 
 /* NULL: there is none. */

@@ -4,7 +4,8 @@
  * All members subscribe to all input topics, which have equally many partitions, and the group
  * assigns by range: partition p of every topic goes to one member. Each partition of each topic
  * has its own queue, from which messages are taken when there is use for them; what is not
- * taken stays with the library up to its byte limit, and beyond with the broker.
+ * taken, but for a few dozen, stays with the library up to its byte limit, and beyond with the
+ * broker.
  *
  * Membership with an `instance` is static (group.instance.id): a member that leaves keeps its
  * partitions until session.timeout.ms is over, so that a restart moves nothing. The group fences a
