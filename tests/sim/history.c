@@ -10,13 +10,15 @@ struct chapter {
     struct nilai_point before; /* its first turn */
     struct sim_turn *turns;
     size_t count, closed, room; /* closed: of commits that are complete */
-    uint64_t floor;
-    uint32_t next_index; /* of a part within its commit */
+    uint64_t floor, held_floor; /* as in sim_history, were this the writer that is committed */
+    uint32_t next_index;        /* of a part within its commit */
+    bool held;
 };
 
 struct book {
     struct chapter *chapters;
     size_t count, room;
+    uint64_t committed; /* the turn of the committed position */
 };
 
 static void *grown(void *list, size_t *room, size_t count, size_t size)
@@ -93,7 +95,21 @@ static void end_turn(struct chapter *chapter, const struct nilai_part_item *item
     open_turn(chapter);
 }
 
-static void read_items(struct chapter *chapter, struct nilai_part_reader *reader, int64_t offset)
+static void close_commit(struct chapter *chapter, uint64_t floor, uint64_t committed)
+{
+    uint64_t last = chapter->first + chapter->count - 1;
+    SIM_CHECK(floor <= last && floor >= chapter->floor);
+    chapter->floor = floor;
+    chapter->closed = chapter->count;
+    chapter->next_index = 0;
+    if (!chapter->held && last >= committed) {
+        chapter->held = true;
+        chapter->held_floor = floor;
+    }
+}
+
+static void read_items(struct chapter *chapter, struct nilai_part_reader *reader, int64_t offset,
+                       uint64_t committed)
 {
     struct nilai_part_item item;
     do {
@@ -103,15 +119,10 @@ static void read_items(struct chapter *chapter, struct nilai_part_reader *reader
         else if (item.kind == NILAI_ITEM_MARK || item.kind == NILAI_ITEM_ERASED)
             add_mark(chapter, &item);
     } while (item.kind != NILAI_ITEM_CLOSE && item.kind != NILAI_ITEM_MORE);
-    if (item.kind == NILAI_ITEM_MORE) {
+    if (item.kind == NILAI_ITEM_MORE)
         chapter->next_index++;
-        return;
-    }
-    SIM_CHECK(item.floor <= chapter->first + chapter->count - 1);
-    SIM_CHECK(item.floor >= chapter->floor);
-    chapter->floor = item.floor;
-    chapter->closed = chapter->count;
-    chapter->next_index = 0;
+    else
+        close_commit(chapter, item.floor, committed);
 }
 
 static void read_part(struct book *book, uint64_t writer, struct nilai_wire body, int64_t offset)
@@ -126,7 +137,7 @@ static void read_part(struct book *book, uint64_t writer, struct nilai_wire body
         SIM_CHECK(reader.head.index == chapter->next_index);
     chapter->next_index = reader.head.index;
     SIM_CHECK(reader.head.first == chapter->first + chapter->count);
-    read_items(chapter, &reader, offset);
+    read_items(chapter, &reader, offset, book->committed);
 }
 
 static void read_book(struct book *book, struct sim_log *log)
@@ -168,6 +179,7 @@ static void follow(struct sim_history *history, const struct book *book, uint64_
     SIM_CHECK(chapter != NULL);
     uint64_t last = chapter->first + chapter->closed - 1;
     history->floor = chapter->floor;
+    history->held_floor = chapter->held_floor;
     for (;;) {
         if (last >= chapter->first)
             prepend(history, chapter, last);
@@ -185,7 +197,7 @@ static void follow(struct sim_history *history, const struct book *book, uint64_
 
 void sim_history_read(struct sim_history *history, struct sim_broker *broker, int32_t partition)
 {
-    struct book book = {0};
+    struct book book = {.committed = broker->group.committed[partition].turn};
     uint64_t writer = broker->group.committed[partition].writer, all = 0;
     *history = (struct sim_history){0};
     read_book(&book, &broker->outputs[NILAI_OUTPUT_STATE][partition]);

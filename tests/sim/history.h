@@ -32,6 +32,7 @@ struct sim_history {
     struct sim_turn *turns;  /* turns[0] is turn 2 */
     size_t count;
     uint64_t floor; /* of the last commit */
+    uint64_t held_floor; /* of the one that first brought the turn that is committed */
     uint64_t strangers; /* closed turns of those who do not belong to it */
 };
 

@@ -305,13 +305,20 @@ static int64_t lower_to_unread(struct sim_process *process, int32_t partition, i
     return offset;
 }
 
-/* Up to where input may be deleted: nobody needs it who restores from the journal as it is now. Who
- * was frozen and replaced has not read it, perhaps, and where no transaction fences him he
- * publishes what comes of the rest: something else than the others, which is right only where
- * nothing is promised about what he publishes. */
+/* The turn up to which nobody needs input who restores from the journal as it is now. Where no
+ * transaction fences who was replaced, he may write images after his heir has read; the heir goes
+ * on from those of the committed position, at least. */
+static uint64_t superfluous(const struct sim_history *history)
+{
+    return world.config.delivery == NILAI_EXACTLY_ONCE ? history->floor : history->held_floor;
+}
+
+/* Up to where input may be deleted. Who was frozen and replaced has not read it, perhaps, and where
+ * no transaction fences him he publishes what comes of the rest: something else than the others,
+ * which is right only where nothing is promised about what he publishes. */
 static int64_t deletable(const struct sim_history *history, int32_t partition, int topic)
 {
-    int64_t offset = sim_history_point(history, history->floor)->offsets[topic];
+    int64_t offset = sim_history_point(history, superfluous(history))->offsets[topic];
     bool strict = world.input.orderly && world.config.delivery != NILAI_EXACTLY_ONCE;
     for (int index = 0; index < PROCESSES && strict; index++)
         offset = lower_to_unread(&world.processes[index], partition, topic, offset);
@@ -326,7 +333,7 @@ static void delete_input(int32_t partition)
     if (sim_log_stable(journal) < journal->count)
         return; /* what was committed last cannot be read yet */
     sim_history_read(&history, &world.broker, partition);
-    for (int topic = 0; topic < world.broker.topic_count && history.floor > 0; topic++) {
+    for (int topic = 0; topic < world.broker.topic_count && superfluous(&history) > 0; topic++) {
         struct sim_log *log = &world.broker.inputs[topic][partition];
         int64_t least = deletable(&history, partition, topic);
         int64_t low = sim_chance(&world.broker, 0.7) ? least : sim_below(&world.broker, least + 1);

@@ -11,7 +11,7 @@
  * partitions until session.timeout.ms is over, so that a restart moves nothing. The group fences a
  * member when another joins under its instance. After an outage that may be the member itself, so
  * it joins anew: what it had is revoked, as lost, and another assignment comes. Only whom that
- * happens to three times within a short while is told that there is another process.
+ * happens to time and again (kafka_rival.h) is told that there is another process.
  *
  * What goes along with a committed offset, in the metadata of each topic of a partition: its clock
  * (-1: not known) and where its journal ends, as "nilai 2 clock_ms=<ms> turn=<n> writer=<16 hex
