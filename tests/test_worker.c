@@ -212,6 +212,7 @@ struct memory_sink {
     struct message *waiting; /* put, not acknowledged */
     size_t waiting_count, room;
     size_t acks_per_poll;
+    size_t full; /* puts for which there was no room */
     bool committing;
     size_t before_commit; /* of those waiting, how many belong to the commit */
     struct nilai_position positions[PARTITIONS];
@@ -223,6 +224,7 @@ struct memory_sink {
     bool aborting;
     size_t hold_max; /* messages that it takes while a commit is on its way */
     uint64_t abort_odds; /* one of so many commits is aborted; 0: none */
+    bool abort_next;     /* at the next poll, commit or not */
     bool answer_lost;    /* an aborted commit may have held all the same */
     size_t aborts, asked_aborts;
 };
@@ -254,8 +256,10 @@ static enum nilai_status sink_put(struct nilai_sink *base, const struct nilai_ou
     sink->failed = sink->broken;
     if (sink->broken)
         return NILAI_FAILED;
-    if (sink->waiting_count == sink->room)
+    if (sink->waiting_count >= sink->room) {
+        sink->full++;
         return NILAI_AGAIN;
+    }
     struct message *message = &sink->waiting[sink->waiting_count++];
     *message = (struct message){.topic = output->topic,
                                 .key = copy_text(output->key, output->key_size),
@@ -373,6 +377,11 @@ static enum nilai_status transaction_poll(struct nilai_sink *base, int timeout_m
     (void)timeout_ms, (void)error;
     struct memory_sink *sink = sink_of(base);
     *state = sink->committing ? NILAI_COMMIT_RUNNING : NILAI_COMMIT_IDLE;
+    if (sink->abort_next) {
+        *state = drop_everything(sink);
+        sink->abort_next = false;
+        return NILAI_OK;
+    }
     if (next_random(sink->seed) % 3 == 0)
         return NILAI_OK; /* it takes a while */
     if (sink->committing && sink->abort_odds > 0
@@ -697,6 +706,8 @@ static void make_transactional(struct stage *stage, uint64_t *seed)
     CHECK(stage->sink.waiting != NULL);
     stage->sink.hold_max = next_random(seed) % 50;
     stage->sink.abort_odds = next_random(seed) % 6;
+    if (stage->sink.abort_odds == 1) /* then nothing would ever be done */
+        stage->sink.abort_odds = 6;
     stage->sink.answer_lost = next_random(seed) % 2 == 0;
 }
 
@@ -967,6 +978,7 @@ TEST(a_rebalance_keeps_what_nobody_else_has_touched)
 
 struct empty_log {
     struct nilai_state_log base;
+    int64_t end; /* -1: nobody is told, so that no images are written */
     int reads;
 };
 
@@ -998,8 +1010,13 @@ static void empty_ignore(struct nilai_state_log *log, int32_t partition)
 
 static int64_t empty_marked(struct nilai_state_log *log, int32_t partition)
 {
-    (void)log, (void)partition;
-    return -1;
+    (void)partition;
+    return ((struct empty_log *)log)->end;
+}
+
+static void empty_trim(struct nilai_state_log *log, int32_t partition, int64_t offset)
+{
+    (void)log, (void)partition, (void)offset;
 }
 
 static enum nilai_status empty_poll(struct nilai_state_log *log, struct nilai_error *error)
@@ -1014,6 +1031,7 @@ static const struct nilai_state_log_ops empty_log_ops = {.open = empty_open,
                                                          .stop = empty_ignore,
                                                          .mark = empty_ignore,
                                                          .marked = empty_marked,
+                                                         .trim = empty_trim,
                                                          .poll = empty_poll};
 
 /* Goal: who gets back what was taken away, with the same position, reads its journal again only
@@ -1025,7 +1043,7 @@ TEST(a_position_tells_all_only_in_a_transaction)
         configure();
         struct log *log = make_log(&seed, 200);
         struct broker *broker = broker_open(log);
-        struct empty_log journal = {.base.ops = &empty_log_ops};
+        struct empty_log journal = {.base.ops = &empty_log_ops, .end = -1};
         struct stage stage;
         stage_open_with(&stage, broker, 1, false, &journal.base);
         if (transactional)
@@ -1042,6 +1060,82 @@ TEST(a_position_tells_all_only_in_a_transaction)
         broker_close(broker);
         free(log);
     }
+}
+
+static void pass_days(struct stage *stage, int days)
+{
+    for (; days > 0; days--) {
+        stage->wall_ms += DAY_MS;
+        stage_round(stage, 100);
+    }
+}
+
+/* There is no room for all of a commit, or only just, and then everything is taken back. */
+static void take_back(struct stage *stage, uint64_t *seed)
+{
+    stage->sink.room = stage->sink.waiting_count + next_random(seed) % 140;
+    pass_days(stage, 4);
+    stage->sink.abort_next = true;
+    stage_round(stage, 100);
+    stage->sink.room = MESSAGES_MAX;
+}
+
+/* What comes out while two years pass after the last event from a worker that writes images all the
+ * time; *full: how often there was no room. */
+static struct broker *follow_the_clock(struct log *log, uint64_t *seed, bool takes_back,
+                                       size_t *full)
+{
+    struct broker *broker = broker_open(log);
+    struct empty_log journal = {.base.ops = &empty_log_ops, .end = 0};
+    struct stage stage;
+    stage_open_with(&stage, broker, 1, false, &journal.base);
+    make_transactional(&stage, seed);
+    stage.sink.abort_odds = 0;
+    stage.wall_ms = INT64_C(5 * 365) * DAY_MS;
+    stage_round(&stage, 100);
+    int64_t until_ms = stage.wall_ms + INT64_C(730) * DAY_MS;
+    while (stage.wall_ms < until_ms) {
+        if (takes_back && next_random(seed) % 2 == 0)
+            take_back(&stage, seed);
+        pass_days(&stage, 1);
+    }
+    pass_days(&stage, 100);
+    stage_close(&stage, false);
+    *full = stage.sink.full;
+    size_t kept = 0; /* the journal is nobody's to see */
+    for (size_t index = 0; index < broker->kept_count; index++) {
+        if (broker->kept[index].topic == NILAI_OUTPUT_STATE)
+            free_message(&broker->kept[index]);
+        else
+            broker->kept[kept++] = broker->kept[index];
+    }
+    broker->kept_count = kept;
+    CHECK_EQ(distinct(broker), 0);
+    return broker;
+}
+
+/* Goal: what is taken back while a commit still waits for room is published again, whichever
+ * partitions had put their share already, and although their positions are as they were: when the
+ * clock alone goes on. Method: as said, often, against one of whom nothing is taken back. */
+TEST(what_is_taken_back_while_a_commit_waits_comes_again)
+{
+    uint64_t seed = test_seed(16);
+    size_t full, all_full = 0;
+    configure();
+    config.image_round_max_ms = 1;
+    config.merge_max_idle_ms = DAY_MS;
+    struct log *log = make_log(&seed, 60);
+    struct broker *expected = follow_the_clock(log, &seed, false, &full);
+    CHECK_EQ(full, 0);
+    for (int trial = 0; trial < 5; trial++) {
+        struct broker *broker = follow_the_clock(log, &seed, true, &full);
+        all_full += full;
+        check_same(broker, expected);
+        broker_close(broker);
+    }
+    CHECK(all_full > 20);
+    broker_close(expected);
+    free(log);
 }
 
 /* Goal: a rebalance while the broker acknowledges nothing ends no worker: it goes on with what

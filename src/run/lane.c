@@ -279,8 +279,7 @@ bool nilai_lane_take_restored(struct nilai_lane *lane, struct nilai_lane_restore
 
 void nilai_lane_rewind(struct nilai_lane *lane, struct nilai_source *source, int64_t now_ms)
 {
-    NILAI_ASSERT(!lane->in_turn);
-    nilai_lane_commit_refused(lane); /* whether it held is read back from the group */
+    NILAI_ASSERT(!lane->in_turn && !lane->in_commit);
     nilai_merge_clear(lane->merge, give_back, source, now_ms);
 }
 

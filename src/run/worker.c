@@ -560,6 +560,7 @@ static void on_revoked(void *context, bool lost)
     (void)survey(worker); /* so that the last figures are those of the end */
     for (size_t index = 0; index < worker->lane_count; index++) {
         struct nilai_lane *lane = worker->lanes[index];
+        nilai_lane_commit_refused(lane); /* of one, too, that waited for room */
         /* Half of a turn cannot be taken up again; nor a journal of which somebody else may have
          * read another end. */
         bool gone_too_far = worker->taken_back || worker->options.state_log != NULL;
