@@ -227,6 +227,24 @@ TEST(reading_that_begins_anew_forgets_what_was_taken_ahead)
     scene_close(&scene);
 }
 
+/* Goal: reading may begin anew while the library is still about to stop what it read before, which
+ * it must not be told twice (it ends the program with an assertion).
+ * Method: twice at once, again and again. */
+TEST(reading_that_begins_anew_twice_at_once_is_survived)
+{
+    enum { TIMES = 100 };
+    struct scene scene;
+    scene_open(&scene);
+    produce(&scene);
+    produce(&scene);
+    for (int times = 0; times < TIMES; times++) {
+        take_at(&scene, 0);
+        read_from(&scene, 1);
+        read_from(&scene, 0);
+    }
+    scene_close(&scene);
+}
+
 /* Fenced once less than makes a rival, `apart_ms` from one to the next; returns when the last was. */
 static int64_t fence_almost(struct nilai_kafka_rival *rival, int64_t timeout_ms, int64_t apart_ms)
 {

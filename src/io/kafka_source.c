@@ -525,15 +525,6 @@ static enum nilai_status source_poll(struct nilai_source *base, struct nilai_err
     return source->failure;
 }
 
-/* An error instead of a message: permanent ones end the source, others pass. */
-static enum nilai_status take_error(struct kafka_source *source, rd_kafka_message_t *message,
-                                    uint32_t topic)
-{
-    judge(source, message->err, source->options.topics[topic], rd_kafka_message_errstr(message));
-    rd_kafka_message_destroy(message);
-    return source->failure != NILAI_OK ? NILAI_FAILED : NILAI_AGAIN;
-}
-
 static void prefetch_later(const struct queue *queue)
 {
     if (queue->next + MESSAGE_AHEAD < queue->count)
@@ -557,6 +548,28 @@ static rd_kafka_message_t *take_message(struct queue *queue)
     return queue->next < queue->count ? queue->ahead[queue->next++] : NULL;
 }
 
+static bool is_error(const rd_kafka_message_t *message)
+{
+    return message->err != RD_KAFKA_RESP_ERR_NO_ERROR
+           && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF;
+}
+
+/* What comes instead of a message: permanent errors end the source, others pass, and messages that
+ * are behind them are taken. */
+static rd_kafka_message_t *take_past_errors(struct kafka_source *source, struct queue *queue,
+                                            uint32_t topic)
+{
+    rd_kafka_message_t *message;
+    while ((message = take_message(queue)) != NULL && is_error(message)) {
+        judge(source, message->err, source->options.topics[topic],
+              rd_kafka_message_errstr(message));
+        rd_kafka_message_destroy(message);
+        if (source->failure != NILAI_OK)
+            return NULL;
+    }
+    return message;
+}
+
 static enum nilai_status source_take(struct nilai_source *base, uint32_t topic, int32_t partition,
                                      struct nilai_input *input)
 {
@@ -566,16 +579,14 @@ static enum nilai_status source_take(struct nilai_source *base, uint32_t topic, 
     struct queue *queue = queue_of(source, topic, partition);
     if (queue->handle == NULL)
         return NILAI_AGAIN;
-    rd_kafka_message_t *message = take_message(queue);
+    rd_kafka_message_t *message = take_past_errors(source, queue, topic);
     if (message == NULL)
-        return NILAI_AGAIN;
+        return source->failure != NILAI_OK ? NILAI_FAILED : NILAI_AGAIN;
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         input->offset = message->offset;
         rd_kafka_message_destroy(message);
         return NILAI_MISSING;
     }
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return take_error(source, message, topic);
     NILAI_ASSERT(message->partition == partition);
     source->taken++;
     *input = (struct nilai_input){.handle = message,
@@ -636,6 +647,19 @@ static int64_t source_low(struct nilai_source *base, uint32_t topic, int32_t par
     return low;
 }
 
+/* Until the library has stopped reading what an assign took away. Told to stop it once more before
+ * that, by an assign that follows at once, it ends the program with an assertion (librdkafka 5573).
+ * Everything goes through its main thread in turn: the first question comes back after it was told
+ * to stop, the second after it heard that it has. */
+static void await_stop(struct kafka_source *source)
+{
+    for (int question = 0; question < 2; question++) {
+        rd_kafka_topic_partition_list_t *assigned;
+        if (rd_kafka_assignment(source->client, &assigned) == RD_KAFKA_RESP_ERR_NO_ERROR)
+            rd_kafka_topic_partition_list_destroy(assigned);
+    }
+}
+
 /* One assign, without an empty one before it: that would be taken as the answer to a rebalance
  * which waits to be polled, and the group would go on without us. */
 static enum nilai_status source_read(struct nilai_source *base, const struct nilai_assigned *list,
@@ -646,6 +670,7 @@ static enum nilai_status source_read(struct nilai_source *base, const struct nil
         return NILAI_AGAIN;
     close_queues(source);
     start_reading(source, list, count);
+    await_stop(source);
     if (source->failure != NILAI_OK)
         *error = source->error;
     return source->failure;
