@@ -234,8 +234,9 @@ enum nilai_status nilai_kafka_property_check(const char *name, const char *value
 
 /* Better than the library's defaults for this program; the user may differ. */
 static const struct nilai_kafka_fixed preferred_consumer[] = {
-    /* Some versions sleep for up to a second when the count is reached; the bound is
-     * queued.max.messages.kbytes. */
+    /* Some versions sleep for up to a second when all partitions of a broker have reached their
+     * limit, of messages or of bytes. So many bytes last for longer than that (kafka_source.c), the
+     * default of so many messages does not. */
     {"queued.min.messages", "10000000"},
     /* The end of a topic is told by an answer without messages. */
     {"fetch.wait.max.ms", "100"},
