@@ -60,12 +60,7 @@ const struct nilai_kafka_refusal *nilai_kafka_refusals(size_t *count)
     return refusals;
 }
 
-/* Numbers that the library takes, but that break a promise beyond a bound. */
-static const struct {
-    const char *name;
-    long min, max;
-    const char *reason;
-} bounds[] = {
+static const struct nilai_kafka_bound bounds[] = {
     {"max.in.flight", 1, 5, "more would lose the order of what is published"},
     {"max.in.flight.requests.per.connection", 1, 5,
      "more would lose the order of what is published"},
@@ -74,6 +69,12 @@ static const struct {
      "without a retry one lost packet would stop the partition"},
     {"queue.buffering.max.messages", 1, 10000000, "every queue has a limit"},
 };
+
+const struct nilai_kafka_bound *nilai_kafka_bounds(size_t *count)
+{
+    *count = NILAI_ARRAY_LEN(bounds);
+    return bounds;
+}
 
 static enum nilai_status check_promises(const char *name, const char *value,
                                         struct nilai_error *error)

@@ -277,6 +277,15 @@ static void print_refusals(FILE *out)
     }
 }
 
+static void print_bounds(FILE *out)
+{
+    size_t count;
+    const struct nilai_kafka_bound *bounds = nilai_kafka_bounds(&count);
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "#   %s is %ld to %ld: %s\n", bounds[i].name, bounds[i].min, bounds[i].max,
+                bounds[i].reason);
+}
+
 void nilai_config_print_sample(FILE *out)
 {
     char value[NILAI_SETTING_VALUE_SIZE];
@@ -285,7 +294,9 @@ void nilai_config_print_sample(FILE *out)
 
     fputs(sample_head, out);
     print_refusals(out);
-    fputs("kafka:\n  bootstrap.servers: \"localhost:9092\"\n", out);
+    print_bounds(out);
+    fputs("kafka:\n  # The brokers; for these alone there is no default.\n"
+          "  bootstrap.servers: \"localhost:9092\"\n", out);
     for (size_t i = 0; i < nilai_setting_count; i++) {
         const struct nilai_setting *setting = &nilai_settings[i];
         bool is_top = strchr(setting->path, '.') == NULL;

@@ -50,13 +50,21 @@ bool nilai_kafka_property_is_secret(const char *name);
  * (BOOTSTRAP_SERVERS -> bootstrap.servers); NULL if there is none. */
 const char *nilai_kafka_property_by_environment(const char *name);
 
-/* Why a property may not be set, or may have only some values; NULL at the end of the list. */
+/* Why a property may not be set, or may have only one value. */
 struct nilai_kafka_refusal {
     const char *name;
     const char *allowed; /* the one value that may be written all the same, or NULL */
     const char *reason;
 };
 const struct nilai_kafka_refusal *nilai_kafka_refusals(size_t *count);
+
+/* A number that the library takes, but that breaks a promise beyond a bound. */
+struct nilai_kafka_bound {
+    const char *name;
+    long min, max;
+    const char *reason;
+};
+const struct nilai_kafka_bound *nilai_kafka_bounds(size_t *count);
 
 struct rd_kafka_conf_s; /* librdkafka's rd_kafka_conf_t */
 
