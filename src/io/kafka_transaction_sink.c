@@ -623,7 +623,8 @@ static enum nilai_commit_state end_aborted(struct transaction_sink *sink)
 {
     forget_commit(sink);
     nilai_outbox_clear(sink->outbox);
-    sink->open = sink->broken = sink->abort_asked = false;
+    sink->broken = sink->abort_asked = false;
+    sink->open &= sink->failure != NILAI_OK; /* then nobody has ended it: close does */
     return NILAI_COMMIT_ABORTED;
 }
 

@@ -314,16 +314,23 @@ static void decode_arrival(struct nilai_lane *lane, struct nilai_arrival *arriva
                            arrival->texts);
 }
 
-/* A log that ends before what was applied already was made anew or lost its tail. The base makes do
- * with what is there: waiting for the log to grow past the old offset would suppress what was never
- * published. */
+/* Whether the journal says where the turn that is applied again has ended: all but a base that
+ * there is none for. */
+static bool is_journaled(const struct nilai_lane *lane)
+{
+    return lane->again.number > 1 || nilai_recall_result(lane->recall)->found;
+}
+
+/* A log that ends before what was applied already was made anew or lost its tail. A base without a
+ * journal makes do with what is there: waiting for the log to grow past the old offset would
+ * suppress what was never published. */
 static enum nilai_status accept_end(struct nilai_lane *lane, uint32_t topic, int64_t offset,
                                     struct nilai_error *error)
 {
     nilai_merge_end(lane->merge, topic, offset);
     if (!lane->has_again || offset >= lane->again.to.offsets[topic])
         return NILAI_OK;
-    if (lane->again.number > 1)
+    if (is_journaled(lane))
         return nilai_error_set(error, NILAI_INVALID,
                                "partition %" PRId32 " of an input topic (number %" PRIu32
                                ") ends at offset %" PRId64 ", before events that were applied "
@@ -615,20 +622,19 @@ static void move_on(struct nilai_lane *lane)
     lane->reached.wall_ms = lane->wall_ms;
 }
 
-/* After a piece of a turn that is applied again. */
+/* After a piece of a turn that is applied again. The turn ends where it was said to, also when the
+ * input ends further on, behind what is no message (the end of a transaction, say): the next one
+ * goes on from there. */
 static enum nilai_status end_piece(struct nilai_lane *lane, size_t events)
 {
     lane->again_events += (uint32_t)events;
     if (!lane->last_piece)
         return NILAI_OK;
     lane->has_again = false;
-    if (lane->again.number > 1)
+    if (is_journaled(lane))
         lane->reached = lane->again.to;
-    for (uint32_t topic = 0; topic < lane->options.topic_count; topic++) {
-        /* Of the base: what is no message (the end of a transaction, say) counts as read, too. */
-        if (lane->again.to.offsets[topic] > lane->reached.offsets[topic])
-            lane->reached.offsets[topic] = lane->again.to.offsets[topic];
-    }
+    else
+        memcpy(lane->reached.offsets, lane->again.to.offsets, sizeof lane->reached.offsets);
     enum nilai_status status = nilai_restore_settle(nilai_recall_restore(lane->recall));
     return status == NILAI_OK ? recall_turn(lane) : status;
 }

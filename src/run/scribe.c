@@ -26,10 +26,12 @@ struct nilai_scribe {
     bool more;     /* the bucket of erasures imaged last needs another record, in the same commit */
     uint64_t told; /* erasures of it that were put */
     bool asked;    /* the log, where it ends */
-    uint64_t round_turn;                    /* before the round */
-    struct nilai_point round_point, needed; /* after that; after the floor that a commit holds */
-    int64_t trim;   /* -1; else what a complete round has made superfluous */
-    bool trim_told; /* and the floor that says so is in the commit at hand */
+    uint64_t round_turn;            /* before the round */
+    struct nilai_point round_point; /* after that */
+    int64_t trim;                   /* -1; else what a complete round has made superfluous */
+    struct nilai_point trim_point;  /* where that round began */
+    bool trim_told;                 /* the floor that says so is in the commit at hand */
+    struct nilai_point needed;      /* after the floor that a commit holds */
     uint64_t bytes;
 };
 
@@ -242,6 +244,7 @@ static enum nilai_status put_image(struct nilai_scribe *scribe, struct nilai_sin
     if (nilai_round_wrote(&scribe->round, floors, scribe->image.size)) {
         NILAI_ASSERT(nilai_floors_lowest(floors) >= scribe->round_turn);
         scribe->trim = mark + 8 * NILAI_MUTATION(trim_goes_too_far);
+        scribe->trim_point = scribe->round_point;
     }
     return NILAI_OK;
 }
@@ -280,7 +283,7 @@ void nilai_scribe_commit_held(struct nilai_scribe *scribe)
     if (!scribe->trim_told && !(NILAI_MUTATION(trim_before_the_floor_is_told) && scribe->trim >= 0))
         return;
     log->ops->trim(log, scribe->options.partition, scribe->trim);
-    scribe->needed = scribe->round_point;
+    scribe->needed = scribe->trim_point;
     scribe->trim = -1;
     scribe->trim_told = false;
 }

@@ -469,30 +469,31 @@ static bool settle_step(struct nilai_worker *worker, enum nilai_status *status)
     return *status != NILAI_OK;
 }
 
-/* Finishes the turn at hand and commits; blocks, because it is called when partitions are taken
- * away and there is nothing else to do. */
-static void settle(struct nilai_worker *worker)
-{
-    enum nilai_status status = NILAI_OK;
-    worker->commits_refused = 0;
-    for (int poll = 0; poll < SETTLE_POLLS_MAX; poll++) {
-        if (settle_step(worker, &status)) {
-            if (worker->failure == NILAI_OK)
-                worker->failure = status;
-            return;
-        }
-        count(worker, NILAI_COUNTER_BEATS, 1);
-    }
-    worker->unsettled = true;
-    nilai_log(NILAI_LOG_WARNING, "partitions are given up before their output was acknowledged; "
-                                 "it will be published again");
-}
-
 /* Whether anything was put that no commit holds. */
 static bool is_ahead(const struct nilai_worker *worker)
 {
     return worker->busy != NULL || worker->commit_running || worker->commit_waits
            || is_dirty(worker);
+}
+
+/* Finishes the turn at hand and commits; blocks, because it is called when partitions are taken
+ * away and there is nothing else to do. */
+static void settle(struct nilai_worker *worker)
+{
+    enum nilai_status status = NILAI_OK;
+    bool ended = false;
+    worker->commits_refused = 0;
+    for (int poll = 0; poll < SETTLE_POLLS_MAX && !ended; poll++) {
+        ended = settle_step(worker, &status);
+        count(worker, NILAI_COUNTER_BEATS, 1);
+    }
+    if (ended && worker->failure == NILAI_OK)
+        worker->failure = status;
+    if (ended && (status != NILAI_OK || worker->taken_back || !is_ahead(worker)))
+        return;
+    worker->unsettled = true;
+    nilai_log(NILAI_LOG_WARNING, "partitions are given up before their output was acknowledged; "
+                                 "it will be published again");
 }
 
 /* Has the sink take back what belongs to partitions that are no longer ours: else it would
