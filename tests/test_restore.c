@@ -228,6 +228,27 @@ TEST(the_tail_of_who_was_replaced_is_ignored)
     }
 }
 
+/* Goal: where the head of a log was deleted, what is left of a parent may all be from after it was
+ * replaced, and end by chance with the number that its child goes on from. It does not count. */
+TEST(what_comes_too_late_is_no_parent)
+{
+    struct journal journal;
+    journal_init(&journal);
+    struct pen a = pen_of(&journal, A, 0, 1), b = pen_of(&journal, B, A, 3);
+    pen_commit(&a, 2);
+    pen_commit(&b, 1);
+    pen_turn(&a, 5);
+    pen_close(&a, 0);
+    pen_turn(&b, 0);
+    pen_close(&b, 4);
+    check_end(&journal, B, B, 5, 0);
+    journal.first = 2; /* what B began with is gone */
+    check_end(&journal, B, B, 5, 1);
+    check_end(&journal, 0, B, 5, 1);
+    pen_drop(&a), pen_drop(&b);
+    journal_fini(&journal);
+}
+
 /* Goal: of two children of one parent the one counts that the committed position names, or who went
  * on from it; what the other wrote is cut off. */
 TEST(of_two_children_the_committed_one_counts)

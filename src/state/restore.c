@@ -345,9 +345,10 @@ static enum nilai_status take_over(struct nilai_restore *restore, uint64_t write
     }
     if (part->parent != result->writer && !NILAI_MUTATION(anybody_follows))
         return NILAI_MISSING;
-    /* The parent wrote on after this one had read; or what it wrote before is gone, and what
-     * is there of it came too late. */
-    if (part->first != result->turn + 1)
+    /* The parent wrote on after this one had read; or what it wrote before is gone, and what is
+     * there of it came too late: then this one's own beginning is gone, too, and it may by chance
+     * go on after as many turns, but not from the same place. */
+    if (part->first != result->turn + 1 || !same_offsets(restore, &part->before, &result->end))
         return cut(restore,
                    &(struct cut){.id = result->writer,
                                  .first = part->first <= result->turn ? part->first : 0,
