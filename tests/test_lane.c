@@ -2,8 +2,8 @@
 #include "nilai/run/config.h"
 #include "test.h"
 
-/* A source of one topic whose oldest message is not its first, nor its newest the last; every message
- * is malformed, which is no matter here. */
+/* A source of one topic whose oldest message is not its first, and whose end may lie behind its
+ * last; every message is malformed, which is no matter here. */
 struct short_source {
     struct nilai_source base;
     int64_t low, next;
@@ -37,7 +37,8 @@ static int64_t low(struct nilai_source *base, uint32_t topic, int32_t partition)
     return ((struct short_source *)base)->low;
 }
 
-static const struct nilai_source_ops source_ops = {.take = take, .give_back = give_back, .low = low};
+static const struct nilai_source_ops source_ops
+    = {.take = take, .give_back = give_back, .low = low};
 static struct nilai_config config;
 static struct nilai_decoder *decoder;
 

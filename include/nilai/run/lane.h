@@ -114,8 +114,8 @@ NILAI_MUST_CHECK enum nilai_status nilai_lane_put_part(struct nilai_lane *lane,
                                                        struct nilai_sink *sink);
 NILAI_MUST_CHECK enum nilai_status nilai_lane_put_journal(struct nilai_lane *lane,
                                                           struct nilai_sink *sink, int64_t now_ms);
-/* What was given to a commit, and that it holds. It does not, or may not: what was put for it counts
- * as published since, so that the lane is dirty. */
+/* What was given to a commit, and that it holds; or that it does not, or may not: what was put for
+ * it counts as published since then, so that the lane is dirty. */
 void nilai_lane_commit_begun(struct nilai_lane *lane, const struct nilai_position *position);
 void nilai_lane_commit_done(struct nilai_lane *lane);
 void nilai_lane_commit_refused(struct nilai_lane *lane);
