@@ -164,28 +164,43 @@ TEST(a_server_runs_in_process_and_tells_what_it_published)
     mock_close(&mock);
 }
 
-/* Goal: a server that runs on is stopped in order, at any time.
- * Method: stop right after the start, and once it is at work. */
+/* Goal: a server that runs on is stopped in order, at any time, and leaves nothing out.
+ * Method: stop right after the start, and once it is at work; another one works off the rest. The
+ * mock refuses the offsets of one worker while another leaves, which no broker does: then it is
+ * said that what they stand for comes again, and it must. */
 TEST(a_server_is_stopped_at_any_time)
 {
+    enum { AT_START, AT_WORK, AT_END, RUNS };
     struct mock mock;
+    uint64_t events = 0;
+    bool again = false;
     mock_open(&mock);
     for (int number = 0; number < EVENTS; number++)
         produce(&mock, number);
     CHECK_EQ(rd_kafka_flush(mock.producer, PATIENCE_MS), RD_KAFKA_RESP_ERR_NO_ERROR);
     struct nilai_config *config = configure(&mock);
-    for (int run = 0; run < 2; run++) {
+    for (int run = 0; run < RUNS; run++) {
         struct nilai_error error = {{0}};
         struct nilai_server *server;
-        CHECK_EQ(nilai_server_create(&(struct nilai_server_options){.config = config,
-                                                                    .emulated = true,
-                                                                    .connect_timeout_ms = PATIENCE_MS},
-                                     &server, &error),
+        CHECK_EQ(nilai_server_create(
+                     &(struct nilai_server_options){.config = config,
+                                                    .exit_at_end = run == AT_END,
+                                                    .emulated = true,
+                                                    .connect_timeout_ms = PATIENCE_MS},
+                     &server, &error),
                  NILAI_OK);
         CHECK_EQ(nilai_server_start(server, &error), NILAI_OK);
-        WAIT_FOR(run == 0 || nilai_server_read(server, NILAI_COUNTER_EVENTS) > 0, usleep(10000));
-        CHECK_EQ(nilai_server_destroy(server, &error), NILAI_OK);
+        WAIT_FOR(run != AT_WORK || nilai_server_read(server, NILAI_COUNTER_EVENTS) > 0,
+                 usleep(10000));
+        if (run != AT_END)
+            nilai_server_stop(server);
+        WAIT_FOR(nilai_server_has_ended(server), usleep(10000));
+        events += nilai_server_read(server, NILAI_COUNTER_EVENTS);
+        enum nilai_status status = nilai_server_destroy(server, &error);
+        CHECK(status == NILAI_OK || (status == NILAI_UNREACHABLE && run == AT_WORK));
+        again |= status != NILAI_OK;
     }
+    CHECK(again ? events >= EVENTS : events == EVENTS);
     free(config);
     mock_close(&mock);
 }
