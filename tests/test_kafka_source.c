@@ -245,6 +245,29 @@ TEST(reading_that_begins_anew_twice_at_once_is_survived)
     scene_close(&scene);
 }
 
+/* Goal: a partition whose queue the library has let go of is read on all the same.
+ * Method: its messages are sent to the group's queue, as those of a partition without one are. */
+TEST(a_partition_whose_queue_is_cut_off_is_read_again)
+{
+    struct scene scene;
+    scene_open(&scene);
+    produce(&scene);
+    take_at(&scene, 0);
+    rd_kafka_t *client = nilai_kafka_source_client(scene.source);
+    rd_kafka_queue_t *own = rd_kafka_queue_get_partition(client, inputs[0], 1);
+    rd_kafka_queue_t *common = rd_kafka_queue_get_consumer(client);
+    rd_kafka_queue_forward(own, common);
+    rd_kafka_queue_destroy(own);
+    rd_kafka_queue_destroy(common);
+    produce(&scene);
+    WAIT_FOR(scene.lost == 1, poll_source(&scene));
+    CHECK(scene.assigned);
+    take_at(&scene, 0);
+    take_at(&scene, 1);
+    CHECK_EQ(scene.lost, 1);
+    scene_close(&scene);
+}
+
 /* Fenced once less than makes a rival, `apart_ms` from one to the next; returns when the last was. */
 static int64_t fence_almost(struct nilai_kafka_rival *rival, int64_t timeout_ms, int64_t apart_ms)
 {

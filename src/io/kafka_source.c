@@ -504,22 +504,50 @@ static void renew(struct kafka_source *source)
 
 /* --- Operations ------------------------------------------------------------------------- */
 
+/* Begins again with what is assigned; false: the group is about to take it away. */
+static bool restart(struct kafka_source *source)
+{
+    if (source->given == NULL || rd_kafka_assignment_lost(source->client))
+        return false;
+    source->base.listener.revoked(source->base.listener.context, true);
+    source->assignment++;
+    close_queues(source);
+    rd_kafka_assign(source->client, NULL);
+    take_up(source);
+    return true;
+}
+
+/* Every partition has its own queue, so only errors come this way. A message tells that the library
+ * has put another in the place of one of them, as it may when a topic is gone for a moment: that
+ * partition would not be read any more. false: so it was. */
+static bool serve_group(struct kafka_source *source)
+{
+    rd_kafka_message_t *message;
+    bool whole = true;
+    while (source->failure == NILAI_OK
+           && (message = rd_kafka_consumer_poll(source->client, 0)) != NULL) {
+        if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            whole = false;
+            nilai_kafka_report(NILAI_LOG_WARNING, rd_kafka_topic_name(message->rkt),
+                               "a message came by the group's queue; all is read again");
+        } else if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+            judge(source, message->err, "input", rd_kafka_message_errstr(message));
+        }
+        rd_kafka_message_destroy(message);
+    }
+    return whole;
+}
+
 static enum nilai_status source_poll(struct nilai_source *base, struct nilai_error *error)
 {
     struct kafka_source *source = of(base);
-    rd_kafka_message_t *message;
     if (source->failure == NILAI_OK && !source->joined)
         source->failure = join(source, &source->error);
-    while (source->failure == NILAI_OK
-           && (message = rd_kafka_consumer_poll(source->client, 0)) != NULL) {
-        /* Only errors come this way: every partition has its own queue. */
-        NILAI_ASSERT(message->err != RD_KAFKA_RESP_ERR_NO_ERROR);
-        if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
-            judge(source, message->err, "input", rd_kafka_message_errstr(message));
-        rd_kafka_message_destroy(message);
-    }
+    bool whole = serve_group(source);
     if (source->failure == NILAI_OK && is_fenced(source))
         renew(source);
+    else if (source->failure == NILAI_OK && !whole)
+        (void)restart(source);
     if (source->failure != NILAI_OK)
         *error = source->error;
     return source->failure;
@@ -679,13 +707,8 @@ static enum nilai_status source_read(struct nilai_source *base, const struct nil
 static enum nilai_status source_restart(struct nilai_source *base, struct nilai_error *error)
 {
     struct kafka_source *source = of(base);
-    if (source->given == NULL || rd_kafka_assignment_lost(source->client))
+    if (!restart(source))
         return NILAI_AGAIN;
-    source->base.listener.revoked(source->base.listener.context, true);
-    source->assignment++;
-    close_queues(source);
-    rd_kafka_assign(source->client, NULL);
-    take_up(source);
     if (source->failure != NILAI_OK)
         *error = source->error;
     return source->failure;
