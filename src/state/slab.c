@@ -5,10 +5,11 @@
 
 enum {
     PAGE_BYTES = 4096,
-    /* Small pages, though huge ones would spare walks of the page table: what is fetched ahead
-     * does not wait for those, and one huge page is some milliseconds to touch on a machine of the
-     * cloud. How far touching runs ahead of taking: each taking touches up to one page, which
-     * holds many records, so the distance is regained quickly and a burst finds it there. */
+    /* Small pages, though huge ones spare walks of the page table: one huge page is milliseconds
+     * to touch on a machine of the cloud, and also to make of small ones later, for which the
+     * kernel holds up whoever touches a new page meanwhile. How far touching runs ahead of taking:
+     * each taking touches up to one page, which holds many records, so the distance is regained
+     * quickly and a burst finds it there. */
     AHEAD_BYTES = 64 * PAGE_BYTES,
 };
 
