@@ -271,6 +271,24 @@ TEST(a_spoilt_transaction_is_told_and_the_next_one_works)
     scene_close(&scene);
 }
 
+/* Goal: a producer whose offsets were not answered goes on with another epoch, so that they cannot
+ * get into its next transaction when they arrive.
+ * Method: an answer that does not come in time. The brokers would spoil the next end that they are
+ * asked for; it is not that of this transaction, which is ended by a new producer. */
+TEST(offsets_that_were_not_answered_cannot_arrive_later)
+{
+    struct scene scene;
+    scene_open_with(&scene, "transaction.timeout.ms", LATE_MS);
+    check_round(&scene, 1, NILAI_COMMIT_DONE);
+    will_answer(&scene, API_END, RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID);
+    rd_kafka_mock_broker_push_request_error_rtts(scene.cluster, 1, API_OFFSETS, 1,
+                                                 RD_KAFKA_RESP_ERR_NO_ERROR, 3 * LATE_MS);
+    check_round(&scene, 2, NILAI_COMMIT_ABORTED);
+    check_round(&scene, 3, NILAI_COMMIT_ABORTED);
+    check_round(&scene, 4, NILAI_COMMIT_DONE);
+    scene_close(&scene);
+}
+
 /* Goal: what is taken back on request leaves a sink that works.
  * Method: an abort with and without something put. */
 TEST(an_abort_is_told_once)

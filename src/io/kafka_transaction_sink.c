@@ -63,6 +63,7 @@ struct transaction_sink {
     rd_kafka_topic_partition_list_t *offsets; /* of the commit */
     rd_kafka_consumer_group_metadata_t *group;
     bool held;             /* the commit did */
+    bool troubled;         /* a connection was: a request may not have been answered */
     bool repeated;         /* the end of the transaction may have been sent more than once */
     size_t dead_value_max; /* the largest value that the dead-letter topic may still take, */
     size_t dead_rest_max;  /* and the largest key with headers */
@@ -122,7 +123,7 @@ static void on_error(rd_kafka_t *client, int code, const char *text, void *conte
     struct transaction_sink *sink = context;
     char fatal[256];
     (void)code;
-    sink->repeated = true;
+    sink->troubled = sink->repeated = true;
     /* What a fatal one means is decided by whoever makes the next call. */
     if (rd_kafka_fatal_error(client, fatal, sizeof fatal) == RD_KAFKA_RESP_ERR_NO_ERROR)
         nilai_kafka_report(NILAI_LOG_WARNING, rd_kafka_name(client), text);
@@ -401,14 +402,27 @@ static void flush(struct transaction_sink *sink)
     }
 }
 
+/* Whether a request with offsets that was not answered may still be on its way to the brokers, or
+ * wait there: one that comes after its transaction has ended gets into the next one, unless the
+ * producer has another epoch by then (KIP-890). What a broker refused is answered. */
+static bool may_linger(const struct transaction_sink *sink, bool sent, const struct answer *answer)
+{
+    return sink->troubled
+           || (!sent && (answer->code < RD_KAFKA_RESP_ERR_NO_ERROR
+                         || answer->code == RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT));
+}
+
 static void run_commit(struct transaction_sink *sink)
 {
     struct answer answer = {.code = RD_KAFKA_RESP_ERR_NO_ERROR};
+    rd_kafka_poll(sink->producer, 0); /* what came before does not count */
+    sink->troubled = false;
     bool sent = attempt(sink, call_send_offsets, &answer);
     /* The transaction broke during the call: asked again, the library says why. */
     if (!sent && answer.abortable && answer.code == RD_KAFKA_RESP_ERR__STATE)
         sent = attempt(sink, call_send_offsets, &answer);
-    rd_kafka_poll(sink->producer, 0); /* what came before does not count */
+    rd_kafka_poll(sink->producer, 0); /* nor does it for the end */
+    bool lingers = may_linger(sink, sent, &answer);
     if (sent)
         flush(sink);
     sink->repeated = false;
@@ -416,13 +430,13 @@ static void run_commit(struct transaction_sink *sink)
     rd_kafka_poll(sink->producer, 0);
     if (sink->held) {
         nilai_kafka_backoff_reset(&sink->backoff);
-        if (sink->repeated)
+        if (sink->repeated || lingers)
             rebuild(sink);
         return;
     }
     int wait_ms = judge(sink, &answer);
     if (sink->failure == NILAI_OK)
-        take_back(sink, !sent || answer.abortable, wait_ms);
+        take_back(sink, !lingers && (!sent || answer.abortable), wait_ms);
 }
 
 static void run_abort(struct transaction_sink *sink, bool asked)
