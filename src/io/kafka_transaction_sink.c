@@ -421,7 +421,7 @@ static void run_commit(struct transaction_sink *sink)
     /* The transaction broke during the call: asked again, the library says why. */
     if (!sent && answer.abortable && answer.code == RD_KAFKA_RESP_ERR__STATE)
         sent = attempt(sink, call_send_offsets, &answer);
-    rd_kafka_poll(sink->producer, 0); /* nor does it for the end */
+    rd_kafka_poll(sink->producer, 0); /* trouble on the way; that of the end is its own */
     bool lingers = may_linger(sink, sent, &answer);
     if (sent)
         flush(sink);
