@@ -18,7 +18,9 @@ enum {
     LATE_MS = 4000,     /* of one that shall be late, or its session; longer than the mock takes to
                            bring a group together */
     RTT_MS = 60,
+    INIT_MS = 5000,     /* that a producer takes to begin: longer than other tries of a request */
     /* Requests by their numbers in the protocol. */
+    API_INIT_PRODUCER = 22,
     API_ADD_PARTITIONS = 24,
     API_ADD_OFFSETS = 25,
     API_END = 26,
@@ -271,22 +273,64 @@ TEST(a_spoilt_transaction_is_told_and_the_next_one_works)
     scene_close(&scene);
 }
 
-/* Goal: a producer whose offsets were not answered goes on with another epoch, so that they cannot
- * get into its next transaction when they arrive.
- * Method: an answer that does not come in time. The brokers would spoil the next end that they are
- * asked for; it is not that of this transaction, which is ended by a new producer. */
-TEST(offsets_that_were_not_answered_cannot_arrive_later)
+/* How a transaction may come to be taken back. */
+enum way { REFUSED, UNANSWERED, ASKED_FOR, WAYS };
+
+static void have_it_taken_back(struct scene *scene, enum way way)
 {
-    struct scene scene;
-    scene_open_with(&scene, "transaction.timeout.ms", LATE_MS);
-    check_round(&scene, 1, NILAI_COMMIT_DONE);
-    will_answer(&scene, API_END, RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID);
-    rd_kafka_mock_broker_push_request_error_rtts(scene.cluster, 1, API_OFFSETS, 1,
-                                                 RD_KAFKA_RESP_ERR_NO_ERROR, 3 * LATE_MS);
-    check_round(&scene, 2, NILAI_COMMIT_ABORTED);
-    check_round(&scene, 3, NILAI_COMMIT_ABORTED);
-    check_round(&scene, 4, NILAI_COMMIT_DONE);
-    scene_close(&scene);
+    put_enough(scene);
+    if (way == ASKED_FOR) {
+        nilai_sink_abort(scene->sink);
+        check_word(scene, NILAI_COMMIT_ABORTED);
+        return;
+    }
+    if (way == REFUSED)
+        will_answer(scene, API_OFFSETS, RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+    else
+        rd_kafka_mock_broker_push_request_error_rtts(scene->cluster, 1, API_OFFSETS, 1,
+                                                     RD_KAFKA_RESP_ERR_NO_ERROR, 3 * LATE_MS);
+    commit(scene);
+    check_word(scene, NILAI_COMMIT_ABORTED);
+}
+
+/* Goal: after what was taken back comes another epoch, so that neither messages nor offsets that
+ * arrive later can get into the next transaction.
+ * Method: the brokers would spoil the next end that they are asked for. It is not that of the one
+ * that is taken back, which is ended by a new producer. */
+TEST(what_is_taken_back_is_the_last_of_its_epoch)
+{
+    for (int way = 0; way < WAYS; way++) {
+        struct scene scene;
+        scene_open_with(&scene, "transaction.timeout.ms", LATE_MS);
+        check_round(&scene, 1, NILAI_COMMIT_DONE);
+        will_answer(&scene, API_END, RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID);
+        have_it_taken_back(&scene, (enum way)way);
+        check_round(&scene, 3, NILAI_COMMIT_ABORTED);
+        check_round(&scene, 4, NILAI_COMMIT_DONE);
+        scene_close(&scene);
+    }
+}
+
+/* Goal: so does a commit that holds, but was asked for more than once: the other request may come
+ * later. The library says nothing of that.
+ * Method: a connection that breaks in place of an answer, for each request of a commit; the next
+ * producer takes its time to begin. */
+TEST(what_was_asked_for_twice_is_the_last_of_its_epoch)
+{
+    static const int16_t requests[] = {API_ADD_PARTITIONS, API_ADD_OFFSETS, API_OFFSETS, API_END};
+    for (size_t index = 0; index < NILAI_ARRAY_LEN(requests); index++) {
+        struct scene scene;
+        scene_open(&scene);
+        check_round(&scene, 1, NILAI_COMMIT_DONE);
+        rd_kafka_mock_broker_push_request_error_rtts(scene.cluster, 1, API_INIT_PRODUCER, 1,
+                                                     RD_KAFKA_RESP_ERR_NO_ERROR, INIT_MS);
+        int64_t begun_ms = nilai_clock_monotonic_ms();
+        will_answer(&scene, requests[index], RD_KAFKA_RESP_ERR__TRANSPORT);
+        check_round(&scene, 2, NILAI_COMMIT_DONE);
+        CHECK(nilai_clock_monotonic_ms() - begun_ms >= INIT_MS);
+        check_round(&scene, 3, NILAI_COMMIT_DONE);
+        scene_close(&scene);
+    }
 }
 
 /* Goal: what is taken back on request leaves a sink that works.

@@ -11,6 +11,7 @@
 #include "kafka_output.h"
 #include "kafka_report.h"
 #include "kafka_rival.h"
+#include "kafka_unanswered.h"
 #include "monitor.h"
 #include "nilai/base/clock.h"
 #include "nilai/base/log.h"
@@ -63,13 +64,13 @@ struct transaction_sink {
     rd_kafka_topic_partition_list_t *offsets; /* of the commit */
     rd_kafka_consumer_group_metadata_t *group;
     bool held;             /* the commit did */
-    bool troubled;         /* a connection was: a request may not have been answered */
-    bool repeated;         /* the end of the transaction may have been sent more than once */
+    bool repeated;         /* a call of it was: its request may have been sent more than once */
     size_t dead_value_max; /* the largest value that the dead-letter topic may still take, */
     size_t dead_rest_max;  /* and the largest key with headers */
     bool excused;          /* the transaction failed for a dead letter that comes smaller now */
     struct nilai_kafka_backoff backoff;
     struct nilai_kafka_rival rival;
+    struct nilai_kafka_unanswered unanswered;
     enum nilai_status failure;
     struct nilai_error error;
 
@@ -117,13 +118,10 @@ static void on_wake(rd_kafka_t *client, void *context)
     sink->options.wake(sink->options.wake_context);
 }
 
-/* Trouble with a connection: a request may have been sent again on another. */
 static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
 {
-    struct transaction_sink *sink = context;
     char fatal[256];
-    (void)code;
-    sink->troubled = sink->repeated = true;
+    (void)code, (void)context;
     /* What a fatal one means is decided by whoever makes the next call. */
     if (rd_kafka_fatal_error(client, fatal, sizeof fatal) == RD_KAFKA_RESP_ERR_NO_ERROR)
         nilai_kafka_report(NILAI_LOG_WARNING, rd_kafka_name(client), text);
@@ -211,6 +209,7 @@ static enum nilai_status create_producer(struct transaction_sink *sink, struct n
     rd_kafka_conf_set_opaque(config, sink);
     rd_kafka_conf_set_dr_msg_cb(config, on_delivery);
     rd_kafka_conf_set_error_cb(config, on_error);
+    nilai_kafka_unanswered_watch(&sink->unanswered, config);
     status = nilai_kafka_client_create(RD_KAFKA_PRODUCER, config, &sink->producer, error);
     if (status != NILAI_OK)
         return status;
@@ -295,11 +294,6 @@ static rd_kafka_error_t *call_commit(struct transaction_sink *sink)
     return rd_kafka_commit_transaction(sink->producer, -1);
 }
 
-static rd_kafka_error_t *call_abort(struct transaction_sink *sink)
-{
-    return rd_kafka_abort_transaction(sink->producer, -1);
-}
-
 struct answer {
     rd_kafka_resp_err_t code; /* of the last try */
     bool abortable;
@@ -381,13 +375,13 @@ static int judge(struct transaction_sink *sink, const struct answer *answer)
     return wait_ms;
 }
 
-/* Makes sure that the transaction is decided, whichever way, and a next one possible. */
-static void take_back(struct transaction_sink *sink, bool may_abort, int wait_ms)
+/* Makes sure that the transaction is decided, whichever way, and a next one possible. A new
+ * producer, whose epoch shuts this one out: the library's own abort would go on with the same, and
+ * give the sequence numbers of the messages that it drops to the next ones. Where brokers have them
+ * already, unknown to us, they would take the next ones for these and drop them, too. */
+static void take_back(struct transaction_sink *sink, int wait_ms)
 {
-    struct answer answer = {.code = RD_KAFKA_RESP_ERR_NO_ERROR};
-    sink->repeated = false;
-    if (!may_abort || !attempt(sink, call_abort, &answer) || sink->repeated)
-        rebuild(sink);
+    rebuild(sink);
     for (; wait_ms > 0 && !atomic_load(&sink->closing); wait_ms -= PAUSE_MS)
         pause_ms(wait_ms < PAUSE_MS ? wait_ms : PAUSE_MS);
 }
@@ -402,41 +396,27 @@ static void flush(struct transaction_sink *sink)
     }
 }
 
-/* Whether a request with offsets that was not answered may still be on its way to the brokers, or
- * wait there: one that comes after its transaction has ended gets into the next one, unless the
- * producer has another epoch by then (KIP-890). What a broker refused is answered. */
-static bool may_linger(const struct transaction_sink *sink, bool sent, const struct answer *answer)
-{
-    return sink->troubled
-           || (!sent && (answer->code < RD_KAFKA_RESP_ERR_NO_ERROR
-                         || answer->code == RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT));
-}
-
 static void run_commit(struct transaction_sink *sink)
 {
     struct answer answer = {.code = RD_KAFKA_RESP_ERR_NO_ERROR};
-    rd_kafka_poll(sink->producer, 0); /* what came before does not count */
-    sink->troubled = false;
+    sink->repeated = false;
     bool sent = attempt(sink, call_send_offsets, &answer);
     /* The transaction broke during the call: asked again, the library says why. */
     if (!sent && answer.abortable && answer.code == RD_KAFKA_RESP_ERR__STATE)
         sent = attempt(sink, call_send_offsets, &answer);
-    rd_kafka_poll(sink->producer, 0); /* trouble on the way; that of the end is its own */
-    bool lingers = may_linger(sink, sent, &answer);
     if (sent)
         flush(sink);
-    sink->repeated = false;
     sink->held = sent && attempt(sink, call_commit, &answer);
-    rd_kafka_poll(sink->producer, 0);
+    rd_kafka_poll(sink->producer, 0); /* why it did not */
     if (sink->held) {
         nilai_kafka_backoff_reset(&sink->backoff);
-        if (sink->repeated || lingers)
+        if (sink->repeated || atomic_load(&sink->unanswered.any))
             rebuild(sink);
         return;
     }
     int wait_ms = judge(sink, &answer);
     if (sink->failure == NILAI_OK)
-        take_back(sink, !lingers && (!sent || answer.abortable), wait_ms);
+        take_back(sink, wait_ms);
 }
 
 static void run_abort(struct transaction_sink *sink, bool asked)
@@ -447,7 +427,7 @@ static void run_abort(struct transaction_sink *sink, bool asked)
     rd_kafka_poll(sink->producer, 0); /* why it broke */
     int wait_ms = asked ? 0 : judge(sink, &unusable);
     if (sink->failure == NILAI_OK)
-        take_back(sink, true, wait_ms);
+        take_back(sink, wait_ms);
 }
 
 static void *help(void *context)

@@ -84,6 +84,27 @@ class Network(Faults):
             self.proxy.mend()
             self.wait_for_progress(scene)
 
+    def test_what_was_aborted_is_not_taken_for_what_comes_next(self):
+        """Messages are written, their answers get lost, and the group takes everything away before
+        they can be sent again. With the same epoch the next ones would have their sequence numbers:
+        brokers would take them for these, which were aborted, and drop them, or refuse them as out
+        of order."""
+        scene = self.live_scene("sequences", partitions=1)
+        self.fill_live(scene, 100)
+        self.launch(scene, "one", commit__interval="10s", kafka__batch__num__messages="1",
+                    kafka__session__timeout__ms="3000", kafka__transaction__timeout__ms="60000",
+                    kafka__reconnect__backoff__ms="6000", kafka__reconnect__backoff__max__ms="6000")
+        self.wait_for_progress(scene)
+        self.proxy.cut({Api.PRODUCE}, "hang", seconds=0.5)
+        self.fill_live(scene, 8000)
+        client.wait_until(lambda: self.proxy.left == 0, "nothing is written before the commit")
+        self.proxy.cut({Api.HEARTBEAT}, "lose", count=10_000)
+        client.wait_until(lambda: self.taken_back() > 0, "the group takes nothing away")
+        self.proxy.mend()
+        self.settle(scene)
+        self.assertNotIn("out of order", self.log_text())
+        self.check_all_once(scene)
+
     def test_a_slow_broker_slows_the_reader_and_nothing_is_dropped(self):
         scene = self.live_scene("slow")
         self.fill_live(scene, 200000)

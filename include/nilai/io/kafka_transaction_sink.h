@@ -19,14 +19,14 @@
  * What can go wrong, and what is done:
  *
  *   it may pass           the same call again, until transaction.timeout.ms is over
- *   the transaction       it is aborted: NILAI_COMMIT_ABORTED. So when the group has moved on:
- *     cannot succeed      the positions are sent under the membership of the assignment
- *   the answer to the     a new producer under the same id: its start waits until the brokers
- *     commit got lost     have decided the old transaction; NILAI_COMMIT_ABORTED, and the
- *                         committed positions, read again, say how
- *   the end of a trans-   a new producer before the next transaction: a late duplicate of the
- *     action was sent     request could otherwise end that one
- *     more than once
+ *   the transaction       it is ended by a new producer under the same id, whose start waits until
+ *     cannot succeed      the brokers have decided it: NILAI_COMMIT_ABORTED. So when the group has
+ *                         moved on: the positions are sent under the membership of the assignment
+ *   the answer to the     likewise; the committed positions, read again, say how it was decided
+ *     commit got lost
+ *   a request of it was   it may hold; then a new producer before the next transaction, which a
+ *     not answered, or    late duplicate of the request could otherwise get into
+ *     sent again
  *   fenced by the brokers a new producer. It may be our own doing: our transaction was open for
  *                         too long (the process stood still, say), or brokers that changed
  *                         places took a request of ours twice. So often that it cannot be, it
