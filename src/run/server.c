@@ -274,10 +274,14 @@ enum nilai_status nilai_server_destroy(struct nilai_server *server, struct nilai
     stop_all(server); /* also when no watcher was started */
     if (server->watching)
         pthread_join(server->watcher, NULL);
+    bool is_cause = false;
     for (uint32_t index = 0; index < server->loop_count; index++) {
         struct nilai_error one;
+        bool failed = nilai_worker_loop_has_failed(server->loops[index]);
         enum nilai_status status = nilai_worker_loop_destroy(server->loops[index], &one);
-        if (status != NILAI_OK && first == NILAI_OK) {
+        /* Why one has failed says more than what became of the others, which were stopped. */
+        if (status != NILAI_OK && (first == NILAI_OK || (failed && !is_cause))) {
+            is_cause = failed;
             first = status;
             *error = one;
         }

@@ -34,7 +34,7 @@ struct nilai_worker_loop {
     uv_timer_t timer;
     pthread_t thread;
     bool started;
-    _Atomic bool stopping, done, ended;
+    _Atomic bool stopping, done, failed, ended;
     enum nilai_status status;
     struct nilai_error error;
 };
@@ -55,6 +55,7 @@ static void work_round(struct nilai_worker_loop *loop)
         loop->status =
             nilai_worker_work(loop->worker, now_ms, nilai_clock_wall_ms(), &wake_ms, &loop->error);
         atomic_store(&loop->done, nilai_worker_is_done(loop->worker));
+        atomic_store(&loop->failed, loop->status != NILAI_OK);
     }
     if (loop->status != NILAI_OK || atomic_load(&loop->stopping)) {
         uv_stop(&loop->loop);
@@ -250,6 +251,11 @@ bool nilai_worker_loop_is_done(const struct nilai_worker_loop *loop)
 bool nilai_worker_loop_has_ended(const struct nilai_worker_loop *loop)
 {
     return atomic_load(&loop->ended);
+}
+
+bool nilai_worker_loop_has_failed(const struct nilai_worker_loop *loop)
+{
+    return atomic_load(&loop->failed);
 }
 
 const struct nilai_counters *nilai_worker_loop_counters(const struct nilai_worker_loop *loop)

@@ -37,8 +37,10 @@ NILAI_MUST_CHECK enum nilai_status nilai_worker_loop_start(struct nilai_worker_l
                                                            struct nilai_error *error);
 /* Asks it to finish its turn, commit and leave. Any thread, any number of times. */
 void nilai_worker_loop_stop(struct nilai_worker_loop *loop);
-/* Any thread: nothing is left to do up to the marks; the thread has ended. */
+/* Any thread: nothing is left to do up to the marks; its work has failed, rather than what came
+ * after somebody had it stopped; the thread has ended. */
 bool nilai_worker_loop_is_done(const struct nilai_worker_loop *loop);
+bool nilai_worker_loop_has_failed(const struct nilai_worker_loop *loop);
 bool nilai_worker_loop_has_ended(const struct nilai_worker_loop *loop);
 const struct nilai_counters *nilai_worker_loop_counters(const struct nilai_worker_loop *loop);
 /* Waits for the thread, if it was started, and frees everything. The status is why it ended. */
