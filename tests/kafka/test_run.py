@@ -199,6 +199,15 @@ def cdnow_purchases():
                "ts": int(time_ms), "amount": row.amount}
 
 
+def told(records, expected):
+    """Where each change of a customer was found, and what was to come, to be compared by eye."""
+    lines = [f"{record.topic}[{record.partition}]@{record.offset}: "
+             f"{record.value.decode()}" for record in records]
+    return "\n".join(["found", *lines, "expected",
+                      *(f"{topic}: {before}{cause}{after}"
+                        for topic, before, cause, after in expected)])
+
+
 class Run(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -224,7 +233,8 @@ class Run(unittest.TestCase):
         self.assertGreater(len(expected), 0)
         self.assertEqual(sorted(actual), sorted(expected))
         for key, records in actual.items():
-            self.assertEqual(len(records), len(expected[key]), key)
+            if len(records) != len(expected[key]):
+                self.fail(f"{key}: {told(records, expected[key])}")
             for record, (topic, before, cause, after) in zip(records, expected[key]):
                 self.assertEqual(record.topic, topic, key)
                 self.assertEqual(cause_cut(record.value), (before, cause, after), key)
