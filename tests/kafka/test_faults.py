@@ -90,17 +90,18 @@ class Network(Faults):
         brokers would take them for these, which were aborted, and drop them, or refuse them as out
         of order."""
         scene = self.live_scene("sequences", partitions=1)
-        self.fill_live(scene, 100)
+        load = self.start_load(scene, RATE)
         self.launch(scene, "one", commit__interval="10s", kafka__batch__num__messages="1",
                     kafka__session__timeout__ms="3000", kafka__transaction__timeout__ms="60000",
                     kafka__reconnect__backoff__ms="6000", kafka__reconnect__backoff__max__ms="6000")
         self.wait_for_progress(scene)
         self.proxy.cut({Api.PRODUCE}, "hang", seconds=0.5)
-        self.fill_live(scene, 8000)
         client.wait_until(lambda: self.proxy.left == 0, "nothing is written before the commit")
         self.proxy.cut({Api.HEARTBEAT}, "lose", count=10_000)
         client.wait_until(lambda: self.taken_back() > 0, "the group takes nothing away")
         self.proxy.mend()
+        self.wait_for_progress(scene)
+        self.end_load(load)
         self.settle(scene)
         self.assertNotIn("out of order", self.log_text())
         self.check_all_once(scene)
