@@ -55,7 +55,6 @@ static void work_round(struct nilai_worker_loop *loop)
         loop->status =
             nilai_worker_work(loop->worker, now_ms, nilai_clock_wall_ms(), &wake_ms, &loop->error);
         atomic_store(&loop->done, nilai_worker_is_done(loop->worker));
-        atomic_store(&loop->failed, loop->status != NILAI_OK);
     }
     if (loop->status != NILAI_OK || atomic_load(&loop->stopping)) {
         uv_stop(&loop->loop);
@@ -91,6 +90,7 @@ static void *run(void *context)
     struct nilai_worker_loop *loop = context;
     work_round(loop);
     uv_run(&loop->loop, UV_RUN_DEFAULT);
+    atomic_store(&loop->failed, loop->status != NILAI_OK);
 
     /* Leaving finishes the turn at hand and commits, unless the worker has failed. */
     nilai_source_leave(loop->source);
