@@ -421,8 +421,8 @@ static void run_commit(struct transaction_sink *sink)
 
 static void run_abort(struct transaction_sink *sink, bool asked)
 {
-    static const struct answer unusable = {RD_KAFKA_RESP_ERR__STATE, true,
-                                           "a message could not be written"};
+    static const struct answer unusable = {.code = RD_KAFKA_RESP_ERR__STATE,
+                                           .text = "a message could not be written"};
     sink->held = false;
     rd_kafka_poll(sink->producer, 0); /* why it broke */
     int wait_ms = asked ? 0 : judge(sink, &unusable);
